@@ -1,0 +1,196 @@
+"""The comparison of methods on one task: every row on the same held-out examples, seed by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dspy
+
+from lbt_dspy.benchmarks.labelled_data import LabelledData
+from lbt_dspy.benchmarks.settings import Settings
+from lbt_dspy.exam.examiner import Exam, Examiner
+from lbt_dspy.exam.grading import ExactMatch
+from lbt_dspy.lms.ledger import Account, Ledger
+from lbt_dspy.metrics.labels import BinaryF1
+from lbt_dspy.sampling import balanced, stream
+from lbt_dspy.teleprompters.exemplar_records import ExemplarSearch, ExemplarSet, ScoredSet
+from lbt_dspy.teleprompters.exemplars import LbTExemplars
+from lbt_dspy.types import ExamProblem, ExamReport
+
+RANDOM_DRAWS = 20
+CURVE = "by round"
+
+
+@dataclass
+class Row:
+    """What one method did, in all of its runs."""
+
+    name: str
+    account: Account = field(default_factory=Account)
+    reports: list[ExamReport] = field(default_factory=list)
+    """Held-out exams: one per run (seed; for `random` also per draw)."""
+    seeds: list[int] = field(default_factory=list)
+    """The seed of each report."""
+
+    def add(self, seed: int, report: ExamReport) -> None:
+        """Take a held-out exam."""
+        self.seeds.append(seed)
+        self.reports.append(report)
+
+
+@dataclass
+class Comparison:
+    """All rows of a run, filled seed by seed; what is there after a stop is complete per seed and row."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    searches: list[dict[str, Any]] = field(default_factory=list)
+    """The record of every search, round by round, with the held-out F1 of the best set of each round."""
+    best: tuple[float, dspy.Module, str] | None = None
+    """The program of the last M3 row with the best selection score over seeds: score, program, from where."""
+    curve: Account = field(default_factory=Account)
+
+    def row(self, name: str) -> Row:
+        """Return the row of a name, new if need be."""
+        return self.rows.setdefault(name, Row(name))
+
+
+class Runner:
+    """Runs the rows of one task.
+
+    Args:
+        settings: What was asked.
+        data: The examples.
+        teacher: Is optimised and evaluated.
+        students: Sit the exams.
+        ledger: Pays.
+        tell: Is told what is being done.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        data: LabelledData,
+        teacher: dspy.LM,
+        students: Sequence[dspy.LM],
+        ledger: Ledger,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.settings = settings
+        self.data = data
+        self.teacher = teacher
+        self.students = tuple(students)
+        self.ledger = ledger
+        self.tell = tell
+        self.metric = BinaryF1(data.task.positive, data.task.labels)
+        self.program = data.task.program()
+        self.program.lm = teacher
+        self.problems = [ExamProblem(example=example) for example in data.test]
+
+    def run(self, comparison: Comparison) -> None:
+        """Fill the comparison."""
+        for seed in self.settings.seeds:
+            self._zero(comparison, seed)
+            self._random(comparison, seed)
+            searches = [self._search(comparison, seed, name, lms) for name, lms in self.groups()]
+            self._random_search(comparison, seed, searches[-1])
+
+    def groups(self) -> list[tuple[str, tuple[dspy.LM, ...]]]:
+        """Return the M3 rows with their exam students."""
+        groups: list[tuple[str, tuple[dspy.LM, ...]]] = [("m3-self", (self.teacher,))]
+        if self.students:
+            groups.append(("m3-one", self.students[:1]))
+        if len(self.students) > 1:
+            groups.append(("m3-several", self.students))
+        return groups
+
+    def _zero(self, comparison: Comparison, seed: int) -> None:
+        self.tell(f"seed {seed}: zero")
+        row = comparison.row("zero")
+        row.add(seed, self._held_out([()], seed, row.account)[0])
+
+    def _random(self, comparison: Comparison, seed: int) -> None:
+        self.tell(f"seed {seed}: random")
+        row = comparison.row("random")
+        draws = [self._draw(seed, "random row", i).exemplars for i in range(RANDOM_DRAWS)]
+        for report in self._held_out(draws, seed, row.account):
+            row.add(seed, report)
+
+    def _search(
+        self, comparison: Comparison, seed: int, name: str, students: tuple[dspy.LM, ...]
+    ) -> ExemplarSearch:
+        self.tell(f"seed {seed}: {name}")
+        optimizer = self.optimizer(seed, students)
+        found = optimizer.search(self.program, trainset=self.data.train)
+        row = comparison.row(name)
+        for (role, lm), calls in found.calls.items():
+            row.account.calls[role, lm] += calls
+        row.account.cost = None if row.account.cost is None or found.cost is None else row.account.cost + found.cost
+        row.add(seed, self._held_out([found.best.exemplar_set.exemplars], seed, row.account)[0])
+        bests = [r.beam[0].exemplar_set.exemplars for r in found.rounds]
+        if name == "m3-self":
+            start = comparison.row("round-0")
+            start.add(seed, self._held_out(bests[:1], seed, start.account)[0])
+        curve = [self._f1(report) for report in self._held_out(bests, seed, comparison.curve)]
+        comparison.searches.append(
+            {
+                "name": name,
+                "seed": seed,
+                "rounds": [{**r.as_dict(), "held_out_f1": f1} for r, f1 in zip(found.rounds, curve, strict=True)],
+                "exemplars": [e.toDict() for e in found.best.exemplar_set.exemplars],
+            }
+        )
+        if name == self.groups()[-1][0] and (comparison.best is None or found.best.rank > comparison.best[0]):
+            comparison.best = (found.best.rank, found.program, f"{name}, seed {seed}")
+        return found
+
+    def _random_search(self, comparison: Comparison, seed: int, search: ExemplarSearch) -> None:
+        """Score as many random sets on the same selection examples as the last M3 search scored in all."""
+        self.tell(f"seed {seed}: random-search")
+        row = comparison.row("random-search")
+        optimizer = self.optimizer(seed, (self.teacher,))
+        sets = [self._draw(seed, "random search", i) for i in range(search.sets_scored)]
+        scored = optimizer.score_sets(self.program, sets, trainset=self.data.train, account=row.account)
+        best: ScoredSet = max(scored, key=lambda s: s.rank)
+        row.add(seed, self._held_out([best.exemplar_set.exemplars], seed, row.account)[0])
+
+    def optimizer(self, seed: int, students: tuple[dspy.LM, ...]) -> LbTExemplars:
+        """Return the optimiser of one row and seed."""
+        s = self.settings
+        return LbTExemplars(
+            metric=self.metric, exam_students=students, exemplars=s.exemplars, rounds=s.rounds, beam=s.beam,
+            minibatch=s.minibatch, selection_examples=s.selection_examples, reflections=s.reflections,
+            ledger=self.ledger, seed=seed,
+        )  # fmt: skip
+
+    def _draw(self, seed: int, purpose: str, number: int) -> ExemplarSet:
+        field_name = self.data.task.label_field
+        drawn = balanced(
+            self.data.train, self.settings.exemplars, lambda e: e[field_name], stream(seed, purpose, number),
+            replace_missing=True,
+        )  # fmt: skip
+        return ExemplarSet(exemplars=tuple(drawn), origin=f"{purpose} {number}")
+
+    def _held_out(
+        self, materials: Sequence[tuple[dspy.Example, ...]], seed: int, account: Account
+    ) -> list[ExamReport]:
+        examiner = Examiner(
+            self.program, grader=ExactMatch(self.data.task.label_field), ledger=self.ledger,
+            config={"temperature": 0.0}, seed=seed,
+        )  # fmt: skip
+        exams = [Exam(material=material, problems=self.problems) for material in materials]
+        return [r[0] for r in examiner.examine(exams, [self.teacher], role="teacher", account=account)]
+
+    def _f1(self, report: ExamReport) -> float | None:
+        golds, answers, measured = labels_of(report, self.data)
+        kept = [(gold, answer) for gold, answer, m in zip(golds, answers, measured, strict=True) if m]
+        return float(self.metric.of_confusion(self.metric.one_hot(kept).sum(axis=0))) if kept else None
+
+
+def labels_of(report: ExamReport, data: LabelledData) -> tuple[list[str], list[str | None], list[bool]]:
+    """Return references, answers (`None`: unreadable) and whether each was measured."""
+    name = data.task.label_field
+    golds = [str(example[name]) for example in data.test]
+    answers = [None if row[0].fields is None else str(row[0].fields[name]) for row in report.sittings]
+    return golds, answers, [row[0].mark.value is not None for row in report.sittings]

@@ -1,0 +1,164 @@
+"""Labelled texts of a task: shipped, from a folder of JSONL files, or from the Hugging Face hub."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from lbt_dspy.errors import UserError
+from lbt_dspy.programs.classification import ClassificationTask, clean
+
+TASKS = ("fallacy", "liar")
+HUB = "hf"
+HELD_OUT = ("test", "dev")
+Rows = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledData:
+    """The examples of one task."""
+
+    task: ClassificationTask
+    source: str
+    train: tuple[dspy.Example, ...]
+    test: tuple[dspy.Example, ...]
+    """Held out: never drawn from, never selected on. `test` and, where there is one, `dev`, as the paper does."""
+    dropped: Mapping[str, int]
+
+
+def load_data(task: str, source: str | None, filters: Iterable[str]) -> LabelledData:
+    """Load the examples of a task.
+
+    Args:
+        task: `fallacy` or `liar`.
+        source: A folder with `train.jsonl`, `test.jsonl` and perhaps `dev.jsonl` (fields `text`, `label`: 1 or 0);
+            `hf`; or `None` for the shipped set.
+        filters: `FIELD=VALUE`, each of which a row must meet.
+
+    Raises:
+        UserError: The data is missing or unfit.
+    """
+    module = importlib.import_module(f"lbt_dspy.benchmarks.{task}")
+    definition: ClassificationTask = module.TASK
+    if source is None and module.SHIPPED is None:
+        raise UserError(f"the task {task} ships no data; give --data DIR (a folder with train.jsonl and test.jsonl) or hf")
+    if source is None:
+        rows = _read_shipped(module.SHIPPED)
+    elif source == HUB:
+        rows = _read_hub(module)
+    else:
+        rows = _read_folder(Path(source))
+    for wish in filters:
+        rows = _filtered(rows, wish)
+    names = {"1": "Yes", "0": "No"}
+    train = _pairs(rows["train"], names, "train")
+    test = [pair for split in HELD_OUT if split in rows for pair in _pairs(rows[split], names, split)]
+    train, test, dropped = clean(train, test)
+    for name, pairs in (("training", train), ("held-out", test)):
+        counts = Counter(label for _, label in pairs)
+        if len(counts) < 2:
+            only = next(iter(counts), "no label at all")
+            raise UserError(
+                f"the {len(pairs)} {name} examples of {source or 'the shipped set'} have only one class ({only}); "
+                "a classifier needs examples of two; check --data and --filter"
+            )
+    return LabelledData(
+        task=definition,
+        source="shipped" if source is None else source,
+        train=tuple(definition.example(*pair) for pair in train),
+        test=tuple(definition.example(*pair) for pair in test),
+        dropped=dropped,
+    )
+
+
+def _pairs(rows: list[dict[str, Any]], names: Mapping[str, str], split: str) -> list[tuple[str, str]]:
+    pairs = []
+    for number, row in enumerate(rows, 1):
+        label = str(row.get("label"))
+        if not isinstance(row.get("text"), str) or label not in names:
+            raise UserError(f"row {number} of {split} needs a text and a label 1 or 0 but has label {row.get('label')!r}")
+        pairs.append((row["text"], names[label]))
+    return pairs
+
+
+def _read_shipped(name: str) -> Rows:
+    folder = files("lbt_dspy.benchmarks") / "data"
+    return {
+        split: _parse((folder / f"{name}_{split}.jsonl").read_text(encoding="utf-8"), f"{name}_{split}.jsonl")
+        for split in ("train", "test")
+    }
+
+
+def _read_folder(folder: Path) -> Rows:
+    if not folder.is_dir():
+        raise UserError(f"--data {folder} is no folder; give one with train.jsonl and test.jsonl, or hf")
+    rows: Rows = {}
+    for split in ("train", *HELD_OUT):
+        path = folder / f"{split}.jsonl"
+        if path.is_file():
+            try:
+                rows[split] = _parse(path.read_text(encoding="utf-8"), str(path))
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(f"{path} cannot be read ({error}); it must be UTF-8 JSON lines") from None
+    for split in ("train", "test"):
+        if split not in rows:
+            raise UserError(f"--data {folder} has no {split}.jsonl; it needs train.jsonl and test.jsonl")
+    return rows
+
+
+def _parse(text: str, name: str) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise UserError(f"line {number} of {name} is no JSON object; each line must be one")
+        rows.append(row)
+    return rows
+
+
+def _read_hub(module: Any) -> Rows:
+    import datasets
+
+    rows: Rows = {}
+    try:
+        for ours, theirs in module.HUB_SPLITS.items():
+            found = [module.read_hub_row(row) for row in datasets.load_dataset(module.HUB, split=theirs)]
+            rows[ours] = [row for row in found if row is not None]
+    except Exception as error:  # the hub raises many kinds: no network, no such set, a script that is refused
+        reason = str(error).splitlines()[0][:120]
+        raise UserError(
+            f"{module.HUB} cannot be loaded from the Hugging Face hub ({type(error).__name__}: {reason}); "
+            "check the network, or give --data DIR"
+        ) from None
+    return rows
+
+
+def _filtered(rows: Rows, wish: str) -> Rows:
+    field, equals, value = wish.partition("=")
+    if not equals or not field:
+        raise UserError(f"--filter must be FIELD=VALUE but got {wish!r}")
+    known = sorted({name for split in rows.values() for row in split for name in row})
+    if field not in known:
+        near = difflib.get_close_matches(field, known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(f"--filter: no row has a field {field!r}; {hint}known: {', '.join(known)}")
+    kept = {split: [row for row in items if str(row.get(field)) == value] for split, items in rows.items()}
+    if not kept["train"] or not any(kept.get(split) for split in HELD_OUT):
+        values = Counter(str(row.get(field)) for row in rows["train"])
+        known_values = ", ".join(name[:40] for name, _ in values.most_common(8))
+        raise UserError(f"--filter {wish} leaves no rows; values of {field}: {known_values}")
+    return kept

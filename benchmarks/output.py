@@ -1,0 +1,295 @@
+"""What a run prints and writes: results.json, report.md, the picture, the program, the searches."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, labels_of
+from lbt_dspy.benchmarks.plan import largest_plan, largest_prompt_cost
+from lbt_dspy.errors import UserError
+from lbt_dspy.lms.ledger import Account
+from lbt_dspy.lms.user_lm import engine_of
+from lbt_dspy.metrics.labels import Accuracy
+from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
+from lbt_dspy.report import HEADINGS, comparison_cells, dollars, markdown_table, percent, plot_f1_by_round
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+BASELINES = ("round-0", "random-search")
+ORDER = ("zero", "random", "round-0", "random-search", "m3-self", "m3-one", "m3-several")
+PACKAGES = ("lbt_dspy", "dspy", "litellm", "scikit-learn", "numpy")
+NARROW = 120
+
+
+def console() -> Console:
+    """Return the console of the results; where no terminal sets a width, tables are not folded."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else NARROW, highlight=False, soft_wrap=True)
+
+
+def check_json_path(path: str | None) -> None:
+    """Raise `UserError` when `--json` cannot be written."""
+    if path not in (None, "-") and (Path(str(path)).is_dir() or not Path(str(path)).absolute().parent.is_dir()):
+        raise UserError(f"--json {path} cannot be written: it must be a file in a folder that exists, or -")
+
+
+def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[str, Any]:
+    """Return the content of results.json; identical for identical settings but for `seconds`."""
+    rows = {name: comparison.rows[name] for name in ORDER if name in comparison.rows}
+    data, settings = runner.data, runner.settings
+    golds = [str(example[data.task.label_field]) for example in data.test]
+    methods = {name: _runs(row, runner) for name, row in rows.items()}
+    entries = []
+    for metric in (runner.metric, Accuracy(data.task.labels)):
+        values, differences = paired_bootstrap(golds, methods, metric)
+        for name, row in rows.items():
+            estimate = values[name]
+            entries.append(
+                {
+                    "name": name,
+                    "metric": metric.name,
+                    "value": estimate.value,
+                    "ci95": [estimate.low, estimate.high],
+                    "n": len(golds),
+                    "coverage": _coverage(row),
+                    "by_seed": _by_seed(row, estimate.by_run, settings.seeds),
+                    "vs": [
+                        {"baseline": base, "diff": d.value, "ci95": [d.low, d.high]}
+                        for base in BASELINES
+                        if base in rows and base != name
+                        for d in (differences[name, base],)
+                    ],
+                    "calls": _by_role(row.account),
+                    "cost_usd": row.account.cost,
+                    "failed_calls": row.account.failed,
+                    "schedule": "full",
+                }
+            )
+    entries.sort(key=lambda entry: ORDER.index(entry["name"]))
+    journal = runner.ledger.journal
+    calls = journal.calls()
+    return {
+        "task": settings.task,
+        "method": settings.method,
+        "seeds": list(settings.seeds),
+        "models": {"teacher": settings.teacher, "students": list(settings.students)},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
+        "settings": {
+            "data": Path(data.source).name,
+            "filter": list(settings.filter),
+            "train": len(data.train),
+            "held_out": len(data.test),
+            "dropped": dict(data.dropped),
+            "positive": data.task.positive,
+            "exemplars": settings.exemplars,
+            "selection_examples": min(settings.selection_examples, len(data.train)),
+            "minibatch": min(settings.minibatch, len(data.train)),
+            "beam": settings.beam,
+            "reflections": settings.reflections,
+            "rounds": settings.rounds,
+        },
+        "results": entries,
+        "calls": {
+            "teacher": sum(n for (role, _), n in calls.items() if role == "teacher"),
+            "students": {lm: n for (role, lm), n in sorted(calls.items()) if role == "students"},
+        },
+        "cost_usd": None if journal.unpriced() else journal.spent(),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _runs(row: Row, runner: Runner) -> LabelledRuns:
+    read = [labels_of(report, runner.data) for report in row.reports]
+    return LabelledRuns(answers=[answers for _, answers, _ in read], measured=[measured for _, _, measured in read])
+
+
+def _coverage(row: Row) -> float:
+    return sum(report.coverage for report in row.reports) / len(row.reports)
+
+
+def _by_seed(row: Row, values: tuple[float, ...], seeds: tuple[int, ...]) -> list[float]:
+    """Average the runs of each seed (`random` has many)."""
+    groups = [[v for v, s in zip(values, row.seeds, strict=True) if s == seed] for seed in seeds]
+    return [sum(group) / len(group) for group in groups if group]
+
+
+def _by_role(account: Account) -> dict[str, int]:
+    calls = {"teacher": 0, "students": 0}
+    for (role, _), n in account.calls.items():
+        calls[role] += n
+    return calls
+
+
+def write_run(
+    folder: Path, json_path: str | None, results: Mapping[str, Any], runner: Runner, comparison: Comparison
+) -> None:
+    """Write the run folder's files and print the table."""
+    text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+    with (folder / "searches.jsonl").open("w", encoding="utf-8") as file:
+        for search in comparison.searches:
+            file.write(json.dumps(search, ensure_ascii=False) + "\n")
+    _plot(folder / "f1_by_round.png", results, comparison)
+    source = _save_program(folder / "program.json", comparison)
+    lost = runner.ledger.journal.sent() - sum(runner.ledger.journal.calls().values())
+    (folder / "report.md").write_text(_report(results, source, lost), encoding="utf-8")
+    (folder / "results.json").write_text(text, encoding="utf-8")
+    if json_path == "-":
+        sys.stdout.write(text)
+    else:
+        if json_path is not None:
+            Path(json_path).write_text(text, encoding="utf-8")
+        _print(results, f"{folder}/: report.md, results.json, f1_by_round.png, program.json ({source})", lost)
+
+
+def _save_program(path: Path, comparison: Comparison) -> str:
+    if comparison.best is None:
+        raise UserError("there is no searched program to save")
+    _, program, source = comparison.best
+    program = program.deepcopy()
+    for _, predictor in program.named_predictors():
+        predictor.lm = None
+    program.save(str(path))
+    return source
+
+
+def _plot(path: Path, results: Mapping[str, Any], comparison: Comparison) -> None:
+    curves: dict[str, list[list[float]]] = {}
+    for search in comparison.searches:
+        curve = [r["held_out_f1"] for r in search["rounds"]]
+        if None not in curve:
+            curves.setdefault(search["name"], []).append(curve)
+    f1 = {e["name"]: e["value"] for e in results["results"] if e["metric"] != "accuracy"}
+    levels = {name: f1[name] for name in ("zero", "random", "random-search") if name in f1}
+    seeds = len(results["seeds"])
+    title = f"{results['task']}: {models_line(results)}\nmean of {seeds} seeds, band: standard error over seeds"
+    plot_f1_by_round(path, curves, levels, title)
+
+
+def models_line(results: Mapping[str, Any]) -> str:
+    """Name the models, and say when they are no language models."""
+    names = [results["models"]["teacher"], *results["models"]["students"]]
+    kind = "statistical " if all(name.startswith("embedded/") for name in names) else ""
+    if any(name.startswith("embedded/") for name in names) and not kind:
+        kind = "partly statistical (embedded/) "
+    return f"{kind}teacher {names[0]}, students {', '.join(names[1:]) or 'none'}"
+
+
+def _heading(results: Mapping[str, Any]) -> str:
+    s = results["settings"]
+    return (
+        f"{results['task']} ({s['data']}): {s['train']} training, {s['held_out']} held-out examples; K = {s['exemplars']}, "
+        f"{s['selection_examples']} selection examples, {s['rounds']} rounds, seeds "
+        f"{','.join(map(str, results['seeds']))}"
+    )
+
+
+def _notes(results: Mapping[str, Any], lost: int) -> list[str]:
+    calls = results["calls"]
+    notes = [
+        "F1 and accuracy in %, on the held-out examples; intervals: paired bootstrap over them, 2,000 resamples. Calls: "
+        "what the row needs by itself.",
+        f"Calls made in all: teacher {calls['teacher']:,}, students "
+        f"{', '.join(f'{name} {n:,}' for name, n in calls['students'].items()) or '0'}; cost "
+        f"{dollars(results['cost_usd'])}; {results['seconds']:.0f} s.",
+    ]
+    failed = max((e["failed_calls"] for e in results["results"]), default=0)
+    if failed:
+        notes.append(
+            "Some calls got no usable reply (up to "
+            f"{failed:,} in one row): not measured, in no score; --resume asks them again."
+        )
+    if lost > 0:
+        notes.append(f"{lost} requests were in flight when an earlier run of this folder was stopped; they were sent again.")
+    return notes
+
+
+def _report(results: Mapping[str, Any], source: str, lost: int) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    dropped = ", ".join(f"{n} {reason}" for reason, n in results["settings"]["dropped"].items()) or "none"
+    table = markdown_table(HEADINGS, comparison_cells(results))
+    parts = [
+        f"# {_heading(results)}",
+        f"Models: {models_line(results)}.",
+        table,
+        *_notes(results, lost),
+        "![F1 by round](f1_by_round.png)",
+        f"`program.json` is {source}, the best by selection score. Texts dropped from the data: {dropped}.",
+        f"Versions: {versions}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _print(results: Mapping[str, Any], files: str, lost: int) -> None:
+    from rich import box
+    from rich.table import Table
+
+    out = console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
+    for cells in comparison_cells(results):
+        table.add_row(*cells)
+    out.print(_heading(results))
+    out.print(models_line(results))
+    out.print(table)
+    for note in _notes(results, lost):
+        out.print(note)
+    out.print(files)
+
+
+def partial_table(runner: Runner, comparison: Comparison) -> None:
+    """Print what is known when a run stops early."""
+    out = console()
+    out.print("Known so far (rows and seeds that are complete):")
+    metric = runner.metric
+    for name in ORDER:
+        row = comparison.rows.get(name)
+        if row is None or not row.reports:
+            continue
+        values = []
+        for report in row.reports:
+            golds, answers, measured = labels_of(report, runner.data)
+            cells = [(g, a) for g, a, m in zip(golds, answers, measured, strict=True) if m]
+            if cells:
+                values.append(float(metric.of_confusion(metric.one_hot(cells).sum(axis=0))))
+        mean = percent(sum(values) / len(values)) if values else "-"
+        out.print(f"  {name:14s} F1 {mean:>5s}  runs {len(row.reports)}  coverage {percent(_coverage(row))}")
+    if not comparison.rows or not any(row.reports for row in comparison.rows.values()):
+        out.print("  no row is complete")
+    journal = runner.ledger.journal
+    out.print(f"  requests sent: {journal.sent():,}; known cost: {dollars(journal.spent())}")
+
+
+def print_plan(runner: Runner, retries: int) -> None:
+    """Print the largest possible number of calls and their cost."""
+    from rich import box
+    from rich.table import Table
+
+    out = console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, heading in enumerate(("role", "model", "calls if none fails", "largest possible", "largest cost")):
+        table.add_column(heading, justify="left" if i < 2 else "right", no_wrap=True)
+    lms = {engine_of(lm).name: lm for lm in (runner.teacher, *runner.students)}
+    total, largest_total = 0, 0
+    for (role, name), calls in sorted(largest_plan(runner).items(), key=lambda item: (item[0][0] != "teacher", item[0])):
+        lm = lms[name]
+        largest = calls if engine_of(lm).in_process else calls * (retries + 1)
+        worst = largest_prompt_cost(runner, lm)
+        table.add_row(role, name, f"{calls:,}", f"{largest:,}", dollars(None if worst is None else worst * largest))
+        total, largest_total = total + calls, largest_total + largest
+    table.add_row("all", "", f"{total:,}", f"{largest_total:,}", "")
+    out.print("Dry run: no call was made.")
+    out.print(table)
+    out.print(f"Largest possible: every call uses all of its {retries} retries. Cost: every prompt holds the longest exemplars and")
+    out.print("every answer is as long as it may be; ? is an unknown price. Use --max-calls and --max-cost as gates.")

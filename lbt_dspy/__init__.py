@@ -1,0 +1,55 @@
+"""Learning by teaching for DSPy.
+
+A teacher writes material (a lesson, or a set of exemplars), exam students read it and sit an exam, and how well they
+do says how good the material is. Names are imported when they are first used, so that `import lbt_dspy` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Account": "lbt_dspy.lms.ledger",
+    "Budget": "lbt_dspy.budget",
+    "BudgetSpentError": "lbt_dspy.errors",
+    "Exam": "lbt_dspy.exam.examiner",
+    "ExamProblem": "lbt_dspy.types",
+    "ExamReport": "lbt_dspy.types",
+    "Examiner": "lbt_dspy.exam.examiner",
+    "ExactMatch": "lbt_dspy.exam.grading",
+    "Grader": "lbt_dspy.exam.grading",
+    "Journal": "lbt_dspy.journal",
+    "LMRoles": "lbt_dspy.lms.roles",
+    "LbTError": "lbt_dspy.errors",
+    "LbTExemplars": "lbt_dspy.teleprompters.exemplars",
+    "Ledger": "lbt_dspy.lms.ledger",
+    "Mark": "lbt_dspy.types",
+    "UserError": "lbt_dspy.errors",
+    "classification": "lbt_dspy.signatures",
+}
+__all__ = ["__version__", *sorted(_HOME)]
+
+if TYPE_CHECKING:
+    from lbt_dspy.budget import Budget
+    from lbt_dspy.errors import BudgetSpentError, LbTError, UserError
+    from lbt_dspy.exam.examiner import Exam, Examiner
+    from lbt_dspy.exam.grading import ExactMatch, Grader
+    from lbt_dspy.journal import Journal
+    from lbt_dspy.lms.ledger import Account, Ledger
+    from lbt_dspy.lms.roles import LMRoles
+    from lbt_dspy.signatures import classification
+    from lbt_dspy.teleprompters.exemplars import LbTExemplars
+    from lbt_dspy.types import ExamProblem, ExamReport, Mark
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lbt_dspy' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,49 @@
+"""One exception tree. `exit_code` is what the command line returns for each."""
+
+from __future__ import annotations
+
+
+class LbTError(Exception):
+    """Base of every error that lbt_dspy raises on purpose."""
+
+    exit_code = 1
+
+
+class UserError(LbTError, ValueError):
+    """A wrong option, file or value. The message says what, which value, and what would work."""
+
+    exit_code = 2
+
+
+class ModelRejectedError(UserError):
+    """A provider refused every call to a model for a reason that asking again cannot mend (key, name, parameter)."""
+
+
+class ModelUnreachableError(LbTError):
+    """No call to a model has succeeded and the failures look like an absent or broken server."""
+
+
+class BudgetSpentError(LbTError):
+    """The next call could exceed the budget. Nothing paid for is lost: the journal can be resumed."""
+
+    exit_code = 3
+
+
+class StoppedError(LbTError):
+    """The run was stopped (by an error elsewhere, or Ctrl-C) before this call was answered."""
+
+
+class CallFailedError(LbTError):
+    """One call got no usable reply within its retries: the sitting is not measured (`None`), never 0."""
+
+
+def check_at_least(name: str, value: int, bound: int, way_out: str) -> None:
+    """Raise `UserError` unless `value` is a whole number of at least `bound`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < bound:
+        raise UserError(f"{name} must be a whole number of at least {bound} but got {value!r}; {way_out}")
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise `UserError` unless `value` is one of `choices`."""
+    if value not in choices:
+        raise UserError(f"{name} must be one of {', '.join(choices)} but got {value!r}")

@@ -1,0 +1,1 @@
+"""Exams: material x problems x exam students x sittings -> reports."""

@@ -1,0 +1,139 @@
+"""The exam engine: material x problems x exam students x sittings -> reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dspy
+
+from lbt_dspy.exam.grading import Grader
+from lbt_dspy.exam.render import LazyCall, Renderer, UnreadableError, current_adapter
+from lbt_dspy.exam.whole_program import run_programs, single_predictor
+from lbt_dspy.lms.ledger import Account, Ledger
+from lbt_dspy.lms.user_lm import engine_of
+from lbt_dspy.sampling import request_seed
+from lbt_dspy.types import ExamProblem, ExamReport, Mark, Reply, Sitting
+
+if TYPE_CHECKING:
+    from lbt_dspy.types import Material
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exam:
+    """What a student reads, and what it is then asked."""
+
+    material: Material
+    problems: Sequence[ExamProblem]
+
+
+class Examiner:
+    """Runs sittings through a ledger: each is paid for at most once, and what could not be measured is `None`.
+
+    Args:
+        program: What students sit exams with: a `dspy.Predict` or `dspy.ChainOfThought` (fast path: the prompt is
+            rendered once per material), or any larger program (run as it is, in the ledger's number of threads).
+        predictor: Name of the predictor that gets the material as demonstrations and the student as LM, as in
+            `program.named_predictors()`; `None` when there is only one.
+        grader: Gives each answer its mark.
+        ledger: Pays for the calls.
+        adapter: Any DSPy adapter; `None`: the configured one, or `ChatAdapter`.
+        config: Sampling settings of a sitting that the LM itself leaves open, e.g. `{"temperature": 0.0}`.
+        seed: Seeds the `seed` parameter of the requests.
+
+    Raises:
+        UserError: The predictor's name is unknown or missing.
+    """
+
+    def __init__(
+        self,
+        program: dspy.Module,
+        *,
+        grader: Grader,
+        ledger: Ledger,
+        predictor: str | None = None,
+        adapter: dspy.Adapter | None = None,
+        config: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.program = program
+        self.name, self.predictor, self._alone = single_predictor(program, predictor)
+        self.grader = grader
+        self.ledger = ledger
+        self.adapter = current_adapter(adapter)
+        self.config = dict(config or {})
+        self.seed = seed
+        self._renderer = Renderer(self.predictor.signature, self.adapter)
+
+    def examine(
+        self,
+        exams: Sequence[Exam],
+        students: Sequence[dspy.LM],
+        *,
+        role: str = "students",
+        account: Account | None = None,
+        sittings: int = 1,
+    ) -> list[list[ExamReport]]:
+        """Let every student sit every exam.
+
+        Args:
+            exams: Materials with their problems.
+            students: The LMs that sit them.
+            role: Under which role the calls are counted (`students` or `teacher`).
+            account: Where the calls are counted; `None`: nowhere but in the ledger.
+            sittings: How often each student sits each exam, at least 1; each sitting has a request seed of its own.
+
+        Returns:
+            `reports[exam][student]`.
+
+        Raises:
+            BudgetSpentError: The next call could exceed the budget.
+        """
+        account = Account() if account is None else account
+        if not self._alone:
+            return run_programs(self, exams, students, role=role, account=account, sittings=sittings)
+        calls: list[LazyCall] = []
+        for exam in exams:
+            for student in students:
+                calls += self._calls(exam, student, sittings)
+        replies = iter(self.ledger.ask(calls, role=role, account=account))
+        return [
+            [
+                ExamReport(
+                    student=engine_of(student).name,
+                    sittings=self._by_problem([[next(replies) for _ in exam.problems] for _ in range(sittings)], exam),
+                )
+                for student in students
+            ]
+            for exam in exams
+        ]
+
+    def sampling(self, student: dspy.LM, sitting: int) -> dict[str, Any]:
+        """Return the settings of one sitting: the LM's own win over the examiner's, and each sitting has its seed."""
+        config = {k: v for k, v in self.config.items() if student.kwargs.get(k) is None}
+        if engine_of(student).takes_seed:
+            config["seed"] = request_seed(self.seed, "sitting", sitting)
+        return config
+
+    def _calls(self, exam: Exam, student: dspy.LM, sittings: int) -> list[LazyCall]:
+        engine = engine_of(student)
+        calls = []
+        for sitting in range(sittings):
+            prefix = self._renderer.prefix(exam.material, student, engine, self.sampling(student, sitting), sitting)
+            calls += [prefix.call(problem.example.inputs()) for problem in exam.problems]
+        return calls
+
+    def _by_problem(self, replies: list[list[Reply]], exam: Exam) -> tuple[tuple[Sitting, ...], ...]:
+        return tuple(
+            tuple(self._sitting(problem, row[i]) for row in replies) for i, problem in enumerate(exam.problems)
+        )
+
+    def _sitting(self, problem: ExamProblem, reply: Reply) -> Sitting:
+        if reply.text is None:
+            return Sitting(fields=None, mark=Mark(value=None, reason=reply.reason))
+        try:
+            fields = self._renderer.parse(reply.text)
+        except UnreadableError as error:
+            return Sitting(fields=None, mark=Mark(value=0.0, reason=str(error)))
+        return Sitting(fields=fields, mark=self.grader.grade(problem.example, fields))

@@ -1,0 +1,146 @@
+"""The embedded models as engines: prompt in, answer in the prompt's layout out."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from dspy.lm15 import Request
+
+from lbt_dspy.errors import UserError
+from lbt_dspy.lms.embedded.classifiers import TextClassifier
+from lbt_dspy.lms.embedded.prompt import Prompt, PromptReader, question_text, read_question, write_answer
+from lbt_dspy.lms.engine import Answer, ModelEngine
+from lbt_dspy.lms.faults import Fault
+from lbt_dspy.sampling import digest_int, stream
+from lbt_dspy.signatures import REFLECT_OUTPUT, REVISE_OUTPUT
+
+KINDS = ("words", "bayes", "chars")
+WORDS_NAMED = 6
+
+
+@functools.cache
+def classifier(kind: str) -> TextClassifier:
+    """Return the one classifier of a kind; students and teacher share its caches."""
+    return TextClassifier(kind)
+
+
+class EmbeddedStudent(ModelEngine):
+    """Fits one kind of text classifier on the demonstrations; without two labels to learn from it tosses a coin."""
+
+    in_process = True
+    kinds: tuple[str, ...]
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, name)
+        self.kinds = (name.removeprefix("embedded/"),)
+        self._reader = PromptReader()
+        self._question = functools.lru_cache(maxsize=8192)(read_question)
+
+    def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
+        """Answer the question in the prompt's last message."""
+        inputs, names, as_json = self._question(request.messages[-1].text or "")
+        values = self.fill(request, inputs, names)
+        return Answer(write_answer(values, as_json))
+
+    def fill(self, request: Request, inputs: Mapping[str, str], names: list[str]) -> dict[str, object]:
+        """Return a value for each output field; the last one is the label."""
+        prompt = self._reader.read(request)
+        return {name: self._label(prompt, inputs, name, request.config.seed) for name in names}
+
+    def _label(self, prompt: Prompt, inputs: Mapping[str, str], name: str, seed: int | None) -> str:
+        read = tuple(inputs)
+        lessons = tuple(
+            (question_text(asked, read), answered[name]) for asked, answered in prompt.demonstrations if name in answered
+        )
+        if len({label for _, label in lessons}) > 1:
+            return self.classify(lessons, question_text(inputs, read))
+        options = prompt.options.get(name) or tuple(sorted({label for _, label in lessons}))
+        if not options:
+            raise UserError(
+                f"the output field {name!r} has no options in the prompt and no demonstrations: an embedded model "
+                "classifies; declare the field as Literal[...]"
+            )
+        return options[digest_int(seed, self.name, question_text(inputs, read)) % len(options)]
+
+    def classify(self, lessons: tuple[tuple[str, str], ...], text: str) -> str:
+        """Return the label that most of the model's classifiers give; the first one decides ties."""
+        votes = []
+        for kind in self.kinds:
+            fitted = classifier(kind)
+            fit = fitted.fit(lessons)
+            votes.append(fit.labels[int(np.argmax(fit.scores(fitted.features(text))))])
+        return Counter(votes).most_common(1)[0][0]
+
+    def dump_state(self) -> dict[str, Any]:
+        """Return what DSPy saves."""
+        return {"name": self.name}
+
+    @classmethod
+    def load_state(cls, state: dict[str, Any]) -> EmbeddedStudent:
+        """Rebuild from `dump_state`."""
+        return cls(state["name"])
+
+
+class EmbeddedTeacher(EmbeddedStudent):
+    """As a classifier the ensemble of the three students; it also answers the reflection and revision signatures."""
+
+    def __init__(self) -> None:
+        super().__init__("embedded/teacher")
+        self.kinds = KINDS
+
+    def fill(self, request: Request, inputs: Mapping[str, str], names: list[str]) -> dict[str, object]:
+        """Return a value for each output field."""
+        if names == [REFLECT_OUTPUT]:
+            return {REFLECT_OUTPUT: reflect(json.loads(inputs["exemplars"]), json.loads(inputs["failure_cases"]))}
+        if names == [REVISE_OUTPUT]:
+            return {REVISE_OUTPUT: self._revise(request, inputs)}
+        return super().fill(request, inputs, names)
+
+    def _revise(self, request: Request, inputs: Mapping[str, str]) -> list[dict[str, str]]:
+        exemplars, cases = json.loads(inputs["exemplars"]), json.loads(inputs["failure_cases"])
+        rng = stream(request.config.seed or 0, "embedded revision", request.messages[-1].text)
+        return swap_cases(exemplars, cases, rng)
+
+    @classmethod
+    def load_state(cls, state: dict[str, Any]) -> EmbeddedTeacher:
+        """Rebuild from `dump_state`."""
+        return cls()
+
+
+def reflect(exemplars: list[dict[str, str]], cases: list[dict[str, Any]]) -> str:
+    """Name the words that the failure cases have and the exemplars have not, the most frequent first."""
+    words = re.compile(r"(?u)\b\w\w+\b").findall
+    seen = {word for exemplar in exemplars for value in exemplar.values() for word in words(value.lower())}
+    fresh: Counter[str] = Counter()
+    for case in cases:
+        fresh.update(set(words(" ".join(case["inputs"].values()).lower())) - seen)
+    named = [word for word, _ in sorted(fresh.items(), key=lambda item: (-item[1], item[0]))][:WORDS_NAMED]
+    return (
+        f"The exemplars have no example with words such as {', '.join(named) or '(none)'}, "
+        "so students who read them had nothing to judge these cases by."
+    )
+
+
+def swap_cases(
+    exemplars: list[dict[str, str]], cases: list[dict[str, Any]], rng: np.random.Generator
+) -> list[dict[str, str]]:
+    """Let a random share of the failure cases take the places of exemplars with the same label."""
+    revised = list(exemplars)
+    count = int(rng.integers(1, len(cases) + 1)) if cases else 0
+    taken: set[int] = set()
+    for index in rng.permutation(len(cases))[:count]:
+        case = cases[index]
+        same = [
+            i for i, old in enumerate(revised) if i not in taken and all(old.get(k) == v for k, v in case["answer"].items())
+        ]
+        if same:
+            place = same[int(rng.integers(len(same)))]
+            taken.add(place)
+            revised[place] = {**case["inputs"], **case["answer"]}
+    return revised

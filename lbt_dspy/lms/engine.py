@@ -1,0 +1,121 @@
+"""What the library asks of a language model: one request, one answer, an honest price."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import dspy
+from dspy.lm15 import Message, Request, Response, TextPart, Usage
+
+from lbt_dspy.lms.faults import Fault
+
+
+MOST_TIMEOUTS = 2
+
+
+class Answer(NamedTuple):
+    """One completion."""
+
+    text: str
+    finish: str = "stop"
+    """`stop`, `length` (cut at the token limit) or `content_filter`."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float | None = 0.0
+    """US dollars; `None` when the price is unknown."""
+
+
+class ModelEngine(ABC):
+    """A model behind `dspy.LM(name, engine=...)` that the ledger can count, price and journal.
+
+    The contract: `answer` makes at most one HTTP request, does not retry, is thread-safe, and raises errors of
+    `dspy.lm15` (or anything that `lbt_dspy.lms.faults.fault_of` reads). `identity` names the model and its endpoints,
+    without anything secret: replies are journalled under it.
+    """
+
+    in_process = False
+    """True: runs in this process, costs nothing, cannot fail for outside reasons; called in the caller's thread."""
+    takes_seed = True
+    """Whether requests may carry a `seed`."""
+    secrets: tuple[str, ...] = ()
+    """Texts that must never be written anywhere."""
+
+    def __init__(self, name: str, identity: str) -> None:
+        self.name = name
+        self.identity = identity
+
+    @abstractmethod
+    def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
+        """Answer one request; `faults` are those of its earlier attempts, so that a router can turn elsewhere."""
+
+    def worst_cost(self, request: Request) -> float | None:
+        """Return the most that this request can cost in US dollars; `None` when the price is unknown."""
+        return 0.0
+
+    @property
+    def priced(self) -> bool:
+        """Whether the price of a call is known."""
+        return True
+
+    def cancel_in_flight(self) -> None:
+        """Give up the requests that are waiting for a reply, where the engine can."""
+
+    def may_retry(self, faults: Sequence[Fault]) -> bool:
+        """Return whether asking again could help after these faults; a hang is asked again once."""
+        return faults[-1].retry and sum(fault.kind == "timeout" for fault in faults) < MOST_TIMEOUTS
+
+    def complete(self, request: Request) -> Response:
+        """Answer as DSPy asks it."""
+        reply = self.answer(request)
+        return as_response(request.model, reply.text, reply.input_tokens, reply.output_tokens, reply.finish)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ModelEngine:
+        return self
+
+
+class AsyncEngine:
+    """The asynchronous face of an engine: the same call in a thread."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+
+    async def complete(self, request: Request) -> Response:
+        """Answer as DSPy asks it."""
+        return await asyncio.to_thread(self.engine.complete, request)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> AsyncEngine:
+        return self
+
+    def dump_state(self) -> dict[str, Any]:
+        """Return what DSPy saves: the synchronous engine's state."""
+        from dspy.clients.lm import _dump_engine
+
+        return {"engine": _dump_engine(self.engine, "engine")}
+
+    @classmethod
+    def load_state(cls, state: dict[str, Any]) -> AsyncEngine:
+        """Rebuild from a saved state; DSPy calls this only with `allow_unsafe_lm_state=True`."""
+        from dspy.clients.lm import _load_engine
+
+        return cls(_load_engine(state["engine"], "engine", allow_custom_lm_class=True))
+
+
+def as_response(model: str, text: str, input_tokens: int, output_tokens: int, finish: str = "stop") -> Response:
+    """Wrap a completion in DSPy's record."""
+    return Response(
+        id=None,
+        model=model,
+        message=Message.assistant([TextPart(text)]),
+        finish_reason=finish if finish in ("stop", "length", "content_filter") else "stop",
+        usage=Usage(input_tokens=input_tokens, output_tokens=output_tokens),
+    )
+
+
+def lm_of(engine: ModelEngine, **sampling: Any) -> dspy.LM:
+    """Return the `dspy.LM` of an engine: no cache and no retries of its own, the journal and the ledger do both."""
+    return dspy.LM(
+        engine.name, engine=engine, async_engine=AsyncEngine(engine), cache=False, num_retries=0, **sampling
+    )

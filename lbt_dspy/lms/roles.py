@@ -1,0 +1,122 @@
+"""Names to language models: LiteLLM YAML names, model strings, vLLM addresses, embedded models."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from lbt_dspy.errors import UserError
+from lbt_dspy.lms.config import Deployment, LMConfig, read_config, usable
+from lbt_dspy.lms.embedded import NAMES, PREFIX, embedded_lm
+from lbt_dspy.lms.engine import lm_of
+
+ADDRESSED = re.compile(r"^(?P<model>(?P<provider>[\w-]+)/.+)@(?P<url>https?://.+)$")
+
+
+class LMRoles:
+    """Gives the `dspy.LM` of a name.
+
+    A name is, in this order: (a) a `model_name` of the YAML; (b) an `embedded/...` model; (c)
+    `hosted_vllm/MODEL@http://host:port/v1` (any provider that takes an address); (d) any LiteLLM model string such as
+    `openai/gpt-4o-mini`. All but the embedded ones go through one LiteLLM Router.
+
+    Args:
+        config: A LiteLLM proxy-style YAML; `None`: no names of kind (a).
+
+    Raises:
+        UserError: The YAML cannot be used.
+    """
+
+    def __init__(self, config: str | Path | None = None) -> None:
+        self._config = LMConfig() if config is None else read_config(config)
+
+    def lms(self, names: Sequence[str]) -> list[dspy.LM]:
+        """Return one LM per name; equal names share one.
+
+        Raises:
+            UserError: A name is unknown, or its key is missing.
+        """
+        secrets = set(self._config.secrets)
+        wanted = {name: self._deployments(name) for name in dict.fromkeys(names)}
+        outside = [d for group in wanted.values() for d in group]
+        fallbacks = self._fallback_deployments({d.name for d in outside})
+        ready = [usable(d, secrets) for d in (*outside, *fallbacks)]
+        found: dict[str, dspy.LM] = {}
+        if ready:
+            from lbt_dspy.lms.router import RouterEngine, make_router
+
+            for deployment in ready:
+                _check_key(deployment, secrets)
+            config = LMConfig(**{**self._config.__dict__, "secrets": tuple(sorted(secrets, key=len, reverse=True))})
+            router = make_router(config, ready)
+            for name, group in wanted.items():
+                if group:
+                    found[name] = lm_of(RouterEngine(name, router, config, ready), **group[0].sampling)
+        for name, group in wanted.items():
+            if not group:
+                found[name] = embedded_lm(name)
+        return [found[name] for name in names]
+
+    def _deployments(self, name: str) -> list[Deployment]:
+        """Return the deployments of a name; none for an embedded model."""
+        listed = [d for d in self._config.deployments if d.name == name]
+        if listed:
+            return listed
+        if name.startswith(PREFIX):
+            if name not in NAMES:
+                raise UserError(f"unknown model {name!r}; {self._known(name)}")
+            return []
+        addressed = ADDRESSED.match(name)
+        if addressed:
+            return [Deployment(name=name, params={"model": addressed["model"], "api_base": addressed["url"]})]
+        if "/" in name and _known_provider(name):
+            return [Deployment(name=name, params={"model": name})]
+        raise UserError(f"unknown model {name!r}; {self._known(name)}")
+
+    def _fallback_deployments(self, names: set[str]) -> list[Deployment]:
+        from lbt_dspy.lms.config import _targets
+
+        if not self._config.fallbacks:
+            return []
+        targets = {t for value in self._config.fallbacks.values() for t in _targets(value)}
+        return [d for d in self._config.deployments if d.name in targets - names]
+
+    def _known(self, name: str) -> str:
+        names = [*self._config.names, *NAMES]
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return (
+            f"{hint}known: {', '.join(names)}; or a LiteLLM model string such as openai/gpt-4o-mini, or "
+            "hosted_vllm/MODEL@http://host:port/v1"
+        )
+
+
+def _known_provider(name: str) -> bool:
+    from lbt_dspy.lms import router  # sets LiteLLM up before its import
+
+    providers: Any = router.litellm.provider_list
+    return name.split("/")[0] in {getattr(provider, "value", provider) for provider in providers}
+
+
+def _check_key(deployment: Deployment, secrets: set[str]) -> None:
+    """Raise `UserError` when the provider's key is nowhere; note the one in the environment as a secret."""
+    import os
+
+    from lbt_dspy.lms.router import litellm
+
+    model = str(deployment.params["model"])
+    if deployment.params.get("api_key") is None:
+        wanted = litellm.validate_environment(
+            model=model, api_base=deployment.params.get("api_base"), api_version=deployment.params.get("api_version")
+        )
+        provider = model.split("/")[0]
+        local = provider in ("hosted_vllm", "ollama", "ollama_chat", "lm_studio") and deployment.params.get("api_base")
+        missing = [] if local else [key for key in wanted["missing_keys"] if "KEY" in key or "TOKEN" in key]
+        if missing and not wanted["keys_in_environment"]:
+            raise UserError(f"the model {deployment.name} needs a key: export {missing[0]}=... (keys come from the environment only)")
+        secrets.update(v for k, v in os.environ.items() if k.endswith(("_API_KEY", "_TOKEN")) and len(v) >= 8)

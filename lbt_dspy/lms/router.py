@@ -1,0 +1,227 @@
+"""A LiteLLM Router behind the library's engine contract: load balancing, cooldowns, rate limits, prices.
+
+Each `answer` is one HTTP request: the Router's own retries and fallbacks are off, and this engine turns to the
+configured fallbacks itself, so that every request is counted and paid through the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else LiteLLM asks the network for prices on import
+
+import litellm
+from dspy.clients.engines.litellm_errors import to_lm15_error
+from dspy.clients.lm15_boundary import request_kwargs
+from dspy.lm15 import Request
+
+from lbt_dspy.errors import UserError
+from lbt_dspy.lms.config import Deployment, LMConfig
+from lbt_dspy.lms.engine import Answer, ModelEngine
+from lbt_dspy.lms.faults import Fault, NotSent, scrub
+from lbt_dspy.lms.user_lm import REQUEST_TIMEOUT, public_url
+
+FAULTS_BEFORE_FALLBACK = 2
+TOKENS_PER_MESSAGE = 16
+DEFAULT_OUTPUT_TOKENS = 4096
+PRICES = ("input_cost_per_token", "output_cost_per_token")
+
+
+class EventLoop:
+    """One event loop in a daemon thread, on which all Routers make their requests."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+    _lock = threading.Lock()
+
+    @classmethod
+    def run(cls, coroutine: Any) -> Any:
+        """Run a coroutine on the loop and wait for its result in this thread."""
+        with cls._lock:
+            if cls._loop is None:
+                cls._loop = asyncio.new_event_loop()
+                threading.Thread(target=cls._loop.run_forever, name="lbt-http", daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(coroutine, cls._loop).result()
+
+    @classmethod
+    def cancel_all(cls) -> None:
+        """Cancel every coroutine on the loop."""
+        loop = cls._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
+
+
+def make_router(config: LMConfig, deployments: Sequence[Deployment]) -> litellm.Router:
+    """Return a Router over the deployments, which must be usable.
+
+    Raises:
+        UserError: A setting is unknown to LiteLLM.
+    """
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name, value in config.litellm_settings.items():
+        if not hasattr(litellm, name):
+            raise UserError(f"litellm_settings has the unknown setting {name!r}; remove it or mend its spelling")
+        setattr(litellm, name, value)
+    settings = dict(config.router_settings)
+    settings.setdefault("timeout", REQUEST_TIMEOUT)
+    try:
+        return litellm.Router(
+            model_list=[
+                {
+                    "model_name": d.name,
+                    "litellm_params": {**d.params, "max_retries": 0, "num_retries": 0},
+                    "model_info": dict(d.info),
+                }
+                for d in deployments
+            ],
+            num_retries=0,
+            **settings,
+        )
+    except Exception as error:  # LiteLLM raises TypeError, ValueError and plain Exception here
+        raise UserError(f"LiteLLM refuses the configuration: {scrub(str(error), config.secrets)[:200]}") from None
+
+
+class RouterEngine(ModelEngine):
+    """One model name of a Router.
+
+    Args:
+        name: The `model_name`.
+        router: Holds the deployments of this name and of its fallbacks.
+        config: Names the fallbacks and the secrets.
+        deployments: All deployments of the Router.
+    """
+
+    def __init__(
+        self, name: str, router: litellm.Router, config: LMConfig, deployments: Sequence[Deployment]
+    ) -> None:
+        self._router = router
+        self._fallbacks = {
+            "other": _chain(config.fallbacks, "fallbacks", name) or list(config.fallbacks.get("default_fallbacks", [])),
+            "context": _chain(config.fallbacks, "context_window_fallbacks", name),
+            "content": _chain(config.fallbacks, "content_policy_fallbacks", name),
+        }
+        reachable = {name, *(target for chain in self._fallbacks.values() for target in chain)}
+        self._deployments = [d for d in deployments if d.name in reachable]
+        super().__init__(name, _identity(name, self._deployments))
+        self.secrets = config.secrets
+        self.takes_seed = all(_takes_seed(d) for d in self._deployments)
+        self._prices = [_price(d) for d in self._deployments]
+
+    def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
+        """Send the request once, to a deployment that the Router picks."""
+        data = request_kwargs(request, "chat")
+        if request.config.top_k is not None:
+            data["top_k"] = request.config.top_k
+        try:
+            raw = EventLoop.run(self._router.acompletion(**data, model=self._target(faults)))
+        except Exception as error:
+            if type(error).__name__.startswith("RouterRateLimitError"):
+                raise NotSent("all deployments cool down", float(getattr(error, "cooldown_time", 1.0))) from None
+            raise to_lm15_error(error) from None
+        return self._read(raw)
+
+    def cancel_in_flight(self) -> None:
+        """Cancel all requests of all Routers."""
+        EventLoop.cancel_all()
+
+    def may_retry(self, faults: Sequence[Fault]) -> bool:
+        """Return whether asking again, or asking a fallback, could help."""
+        asked = sum(fault.sent for fault in faults)
+        chain = self._fallbacks.get(faults[-1].kind) or self._fallbacks["other"]
+        return super().may_retry(faults) or asked <= len(chain)
+
+    def worst_cost(self, request: Request) -> float | None:
+        """Return the dearest deployment's price: a token per byte of the prompt, and as many new ones as allowed."""
+        if None in self._prices:
+            return None
+        texts = [str(request.system or ""), *(message.text or repr(message.parts) for message in request.messages)]
+        prompt = sum(len(text.encode("utf-8", "surrogatepass")) + TOKENS_PER_MESSAGE for text in texts)
+        worst = 0.0
+        for price, deployment in zip(self._prices, self._deployments, strict=True):
+            output = request.config.max_tokens or _output_limit(deployment)
+            worst = max(worst, prompt * price[0] + output * price[1])  # type: ignore[index]
+        return worst
+
+    @property
+    def priced(self) -> bool:
+        """Whether the price of every deployment is known."""
+        return None not in self._prices
+
+    def _target(self, faults: Sequence[Fault]) -> str:
+        asked = [fault for fault in faults if fault.sent]
+        if not asked:
+            return self.name
+        last = asked[-1]
+        chain = self._fallbacks.get(last.kind) if last.kind in ("context", "content") else None
+        patience = 1 if chain or not last.retry else FAULTS_BEFORE_FALLBACK
+        chain = chain or self._fallbacks["other"]
+        if not chain or len(asked) < patience:
+            return self.name
+        return chain[(len(asked) - patience) % len(chain)]
+
+    def _read(self, raw: Any) -> Answer:
+        choice = raw.choices[0]
+        usage = getattr(raw, "usage", None)
+        tokens = (int(getattr(usage, "prompt_tokens", 0) or 0), int(getattr(usage, "completion_tokens", 0) or 0))
+        cost = (getattr(raw, "_hidden_params", None) or {}).get("response_cost") if self.priced else None
+        finish = {"length": "length", "content_filter": "content_filter"}.get(choice.finish_reason or "", "stop")
+        return Answer(choice.message.content or "", finish, *tokens, cost)
+
+    def dump_state(self) -> dict[str, Any]:
+        """Refuse: a saved program must not carry endpoints; set its LM again after loading."""
+        raise TypeError("a program with a routed LM is saved without it: call program.set_lm(None) before saving")
+
+
+def _chain(fallbacks: Mapping[str, Any], kind: str, name: str) -> list[str]:
+    for entry in fallbacks.get(kind) or []:
+        if name in entry:
+            return [str(target) for target in entry[name]]
+    return []
+
+
+def _identity(name: str, deployments: Sequence[Deployment]) -> str:
+    """Name every endpoint that may answer, and how it is set up, without anything secret."""
+    places = sorted(
+        json.dumps([d.name, d.params["model"], public_url(str(d.params.get("api_base") or "")),
+                    str(d.params.get("api_version") or "")])
+        for d in deployments
+    )  # fmt: skip
+    return "|".join([name, *dict.fromkeys(places)])
+
+
+def _takes_seed(deployment: Deployment) -> bool:
+    try:
+        known = litellm.get_supported_openai_params(
+            model=deployment.params["model"], custom_llm_provider=deployment.params.get("custom_llm_provider")
+        )
+    except Exception:  # an unknown provider: LiteLLM says so on the first call
+        return False
+    return "seed" in (known or [])
+
+
+def _price(deployment: Deployment) -> tuple[float, float] | None:
+    """Return US dollars per input and output token; `None` when unknown."""
+    for source in (deployment.params, deployment.info):
+        if all(name in source for name in PRICES):
+            return float(source[PRICES[0]]), float(source[PRICES[1]])
+    try:
+        info = litellm.get_model_info(str(deployment.info.get("base_model") or deployment.params["model"]))
+    except Exception:  # LiteLLM raises plain Exception for a model that is not in its price map
+        return None
+    return float(info.get(PRICES[0]) or 0.0), float(info.get(PRICES[1]) or 0.0)
+
+
+def _output_limit(deployment: Deployment) -> int:
+    try:
+        info = litellm.get_model_info(str(deployment.info.get("base_model") or deployment.params["model"]))
+        return int(info.get("max_output_tokens") or info.get("max_tokens") or DEFAULT_OUTPUT_TOKENS)
+    except Exception:  # not in the price map
+        return int(deployment.info.get("max_output_tokens") or DEFAULT_OUTPUT_TOKENS)

@@ -1,0 +1,77 @@
+"""Any `dspy.LM` behind the ledger's engine contract."""
+
+from __future__ import annotations
+
+import re
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import dspy
+from dspy import lm15
+from dspy.lm15 import Request
+
+from lbt_dspy.lms.engine import Answer, ModelEngine
+from lbt_dspy.lms.faults import Fault
+
+REQUEST_TIMEOUT = 60.0
+_engines: weakref.WeakKeyDictionary[Any, UserEngine] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+class UserEngine(ModelEngine):
+    """A `dspy.LM` of the user's own, asked without its cache and its retries: the journal and the ledger do both.
+
+    Args:
+        lm: The LM. Its connection settings stay with it; its sampling settings are rendered into each request.
+    """
+
+    def __init__(self, lm: dspy.LM) -> None:
+        address = lm.kwargs.get("api_base") or lm.kwargs.get("base_url")
+        own = type(lm.engine).__name__ if not isinstance(lm.engine, str) else ""
+        super().__init__(lm.model, "|".join(filter(None, [lm.model, own, public_url(str(address or ""))])))
+        changes: dict[str, Any] = {"cache": False, "num_retries": 0}
+        if isinstance(lm.engine, str) and lm.kwargs.get("timeout") is None:
+            changes["timeout"] = REQUEST_TIMEOUT
+        self._lm = lm.copy(**changes)
+        self.secrets = tuple(
+            str(value) for key, value in lm.kwargs.items() if value and ("key" in key.lower() or "token" == key.lower())
+        )
+
+    def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
+        """Send the request once."""
+        try:
+            with dspy.context(disable_history=True):
+                response = self._lm(request)
+        except dspy.utils.exceptions.LMError as error:
+            raise error.__cause__ if isinstance(error.__cause__, lm15.LM15Error) else error from None
+        usage = response.usage
+        return Answer(
+            response.text or "", response.finish_reason, usage.input_tokens or 0, usage.output_tokens or 0, None
+        )
+
+    @property
+    def priced(self) -> bool:
+        """Never: the price of a user's own LM is not known here; name it in a LiteLLM YAML to have it."""
+        return False
+
+    def worst_cost(self, request: Request) -> float | None:
+        """Return `None`: the price is unknown."""
+        return None
+
+
+def engine_of(lm: dspy.LM) -> ModelEngine:
+    """Return the engine through which the ledger asks `lm`; the same LM always gives the same engine."""
+    if isinstance(lm.engine, ModelEngine):
+        return lm.engine
+    with _lock:
+        engine = _engines.get(lm)
+        if engine is None:
+            engine = _engines[lm] = UserEngine(lm)
+        return engine
+
+
+def public_url(url: str) -> str:
+    """Return a URL without user, password, query and fragment."""
+    return re.sub(r"//[^/@]*@", "//", url.split("?")[0].split("#")[0]).rstrip("/")

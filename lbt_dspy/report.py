@@ -1,0 +1,96 @@
+"""Results to tables and plots. `results` is the content of results.json; see docs/results.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Results = Mapping[str, Any]
+HEADINGS = ("row", "F1 [95%]", "vs round-0", "vs random-search", "accuracy", "coverage", "teacher", "students", "cost")
+COLOURS = {"m3-self": "#4477aa", "m3-one": "#ee6677", "m3-several": "#228833"}
+
+
+def percent(value: float) -> str:
+    """Return a share as a percentage with one decimal."""
+    return f"{100 * value:.1f}"
+
+
+def interval(value: float, ci95: Sequence[float], *, signed: bool = False) -> str:
+    """Return `value [low, high]` in percentage points."""
+    first = f"{100 * value:+.1f}" if signed else percent(value)
+    return f"{first} [{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]"
+
+
+def dollars(cost: float | None) -> str:
+    """Return a cost, `?` when unknown."""
+    return "?" if cost is None else f"${cost:.4f}" if cost else "$0"
+
+
+def comparison_cells(results: Results) -> list[list[str]]:
+    """Return one list of cells per row of the comparison, without headings."""
+    by_metric: dict[str, dict[str, Any]] = {}
+    for entry in results["results"]:
+        by_metric.setdefault(entry["name"], {})[entry["metric"]] = entry
+    cells = []
+    for name, metrics in by_metric.items():
+        main, accuracy = metrics[next(iter(metrics))], metrics["accuracy"]
+        against = {v["baseline"]: interval(v["diff"], v["ci95"], signed=True) for v in main["vs"]}
+        cells.append(
+            [
+                name,
+                interval(main["value"], main["ci95"]),
+                against.get("round-0", ""),
+                against.get("random-search", ""),
+                percent(accuracy["value"]),
+                percent(main["coverage"]),
+                f"{main['calls']['teacher']:,}",
+                f"{main['calls']['students']:,}",
+                dollars(main["cost_usd"]),
+            ]
+        )
+    return cells
+
+
+def markdown_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; all columns but the first are right-aligned."""
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def plot_f1_by_round(
+    path: Path, curves: Mapping[str, Sequence[Sequence[float]]], levels: Mapping[str, float], title: str
+) -> None:
+    """Draw the held-out F1 of the best set after each round.
+
+    Args:
+        path: The PNG to write.
+        curves: Per method, one list per seed: F1 after round 0, 1, ...
+        levels: Baselines without rounds, drawn as horizontal lines.
+        title: Heading of the picture.
+    """
+    import matplotlib
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"font.size": 10}):
+        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+        axes = figure.add_subplot()
+        for name, runs in curves.items():
+            values = 100 * np.asarray(runs, float)
+            rounds = np.arange(values.shape[1])
+            colour = COLOURS.get(name, "#777777")
+            axes.plot(rounds, values.mean(axis=0), marker="o", markersize=4, color=colour, label=name)
+            if len(values) > 1:
+                error = values.std(axis=0, ddof=1) / len(values) ** 0.5
+                low, high = values.mean(axis=0) - error, values.mean(axis=0) + error
+                axes.fill_between(rounds, low, high, color=colour, alpha=0.13, linewidth=0)
+        for (name, level), style in zip(levels.items(), ((0, (6, 3)), (0, (1, 2)), "dashdot"), strict=False):
+            axes.axhline(100 * level, color="#444444", linewidth=1, linestyle=style, label=name)
+        axes.set_xlabel("round")
+        axes.set_ylabel("held-out F1 of the best set (%)")
+        axes.set_xticks(range(max((len(runs[0]) for runs in curves.values()), default=1)))
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.legend(loc="outside right upper", frameon=False)
+        figure.savefig(path, dpi=150)

@@ -1,0 +1,1 @@
+"""The optimisers: ways of using the LbT score."""

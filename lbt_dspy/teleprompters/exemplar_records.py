@@ -1,0 +1,120 @@
+"""What an M3 search did, round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dspy
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExemplarSet:
+    """K exemplars and where they came from."""
+
+    exemplars: tuple[dspy.Example, ...]
+    origin: str
+    """`seed 0` for a draw from the training set, `round 2, set 1, reflection 3` for a teacher's revision."""
+
+    @property
+    def content(self) -> frozenset[tuple[tuple[str, str], ...]]:
+        """The exemplars without their order: equal contents are the same set."""
+        return frozenset(content_of(example) for example in self.exemplars)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredSet:
+    """An exemplar set with its selection score."""
+
+    exemplar_set: ExemplarSet
+    score: float | None
+    """The metric on the selection examples; `None`: nothing was measured."""
+    coverage: float
+    """Measured share of the selection examples, in [0, 1]."""
+    measured: int
+    """Number of selection examples that were measured."""
+
+    @property
+    def rank(self) -> float:
+        """The score for ordering: an unmeasured set comes last."""
+        return float("-inf") if self.score is None else self.score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """An exam problem that students got wrong after reading an exemplar set."""
+
+    example: dspy.Example
+    wrong_answers: Mapping[str, str]
+    """By student; `(unreadable)` for an answer that could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One revision: from a set, the cases it was criticised for and the reflection on them."""
+
+    parent: ExemplarSet
+    cases: tuple[Case, ...]
+    reflection: str | None
+    """`None`: none was given, or it was too short to mean anything."""
+    revised: ExemplarSet | None
+    """`None`: no usable list came back."""
+    dropped: int = 0
+    """Exemplars of the teacher's list that were refused (label, emptiness, copy of a validation text)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One round: what was proposed, and the beam after selection, best first."""
+
+    number: int
+    beam: tuple[ScoredSet, ...]
+    proposals: tuple[Proposal, ...] = ()
+    scored: tuple[ScoredSet, ...] = ()
+    """The sets that were scored for the first time in this round."""
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """Wrong answers on the minibatches by student."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for a report."""
+        return {
+            "round": self.number,
+            "best_score": self.beam[0].score,
+            "beam": [{"origin": s.exemplar_set.origin, "score": s.score, "coverage": s.coverage} for s in self.beam],
+            "sets_scored": len(self.scored),
+            "cases": sum(len(p.cases) for p in self.proposals),
+            "errors": dict(self.errors),
+            "reflections": [p.reflection for p in self.proposals if p.reflection],
+            "reflections_dropped": sum(p.reflection is None for p in self.proposals),
+            "exemplars_dropped": sum(p.dropped for p in self.proposals),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExemplarSearch:
+    """The result of an M3 search."""
+
+    program: dspy.Module
+    """A copy of the given program with the best exemplar set as demonstrations of the named predictor."""
+    rounds: tuple[Round, ...]
+    """Round 0 (the initial sets) and every round after it."""
+    calls: Mapping[tuple[str, str], int]
+    """Calls that this search needs by (role, LM name), as if it ran alone."""
+    cost: float | None
+    """US dollars; `None` when a price is unknown."""
+
+    @property
+    def best(self) -> ScoredSet:
+        """The set with the best selection score."""
+        return self.rounds[-1].beam[0]
+
+    @property
+    def sets_scored(self) -> int:
+        """How many sets were scored in all rounds."""
+        return sum(len(r.scored) for r in self.rounds)
+
+
+def content_of(example: dspy.Example) -> tuple[tuple[str, str], ...]:
+    """Return the fields of an example as sorted text."""
+    return tuple(sorted((key, str(value)) for key, value in example.items()))
