@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dspy
-
 from lbt_dspy.benchmarks.labelled_data import LabelledData
 from lbt_dspy.benchmarks.settings import Settings
+from lbt_dspy.metrics.labels import BinaryF1
+
 from lbt_dspy.exam.examiner import Exam, Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.lms.ledger import Account, Ledger
-from lbt_dspy.metrics.labels import BinaryF1
 from lbt_dspy.sampling import balanced, stream
 from lbt_dspy.teleprompters.exemplar_records import ExemplarSearch, ExemplarSet, ScoredSet
 from lbt_dspy.teleprompters.exemplars import LbTExemplars
@@ -117,9 +117,7 @@ class Runner:
         for report in self._held_out(draws, seed, row.account):
             row.add(seed, report)
 
-    def _search(
-        self, comparison: Comparison, seed: int, name: str, students: tuple[dspy.LM, ...]
-    ) -> ExemplarSearch:
+    def _search(self, comparison: Comparison, seed: int, name: str, students: tuple[dspy.LM, ...]) -> ExemplarSearch:
         self.tell(f"seed {seed}: {name}")
         optimizer = self.optimizer(seed, students)
         found = optimizer.search(self.program, trainset=self.data.train)
@@ -172,9 +170,7 @@ class Runner:
         )  # fmt: skip
         return ExemplarSet(exemplars=tuple(drawn), origin=f"{purpose} {number}")
 
-    def _held_out(
-        self, materials: Sequence[tuple[dspy.Example, ...]], seed: int, account: Account
-    ) -> list[ExamReport]:
+    def _held_out(self, materials: Sequence[tuple[dspy.Example, ...]], seed: int, account: Account) -> list[ExamReport]:
         examiner = Examiner(
             self.program, grader=ExactMatch(self.data.task.label_field), ledger=self.ledger,
             config={"temperature": 0.0}, seed=seed,

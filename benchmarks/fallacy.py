@@ -1,4 +1,4 @@
-"""Is a text a faulty generalization? (M3, arXiv 2406.14629, table 4.)
+"""Is a text a faulty generalization? A task of M3, arXiv 2406.14629.
 
 Shipped: `data/fallacy_{train,test}.jsonl`, short English arguments written for this library (MIT, see
 `data/README.md`). With `--data hf`: tasksource/logical-fallacy, i.e. the LOGIC and LogicClimate sets of Jin et al.,

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import dspy
+from lbt_dspy.programs.classification import ClassificationTask, clean
 
 from lbt_dspy.errors import UserError
-from lbt_dspy.programs.classification import ClassificationTask, clean
 
 TASKS = ("fallacy", "liar")
 HUB = "hf"
@@ -50,7 +50,7 @@ def load_data(task: str, source: str | None, filters: Iterable[str]) -> Labelled
     module = importlib.import_module(f"lbt_dspy.benchmarks.{task}")
     definition: ClassificationTask = module.TASK
     if source is None and module.SHIPPED is None:
-        raise UserError(f"the task {task} ships no data; give --data DIR (a folder with train.jsonl and test.jsonl) or hf")
+        raise UserError(f"the task {task} ships no data; give --data DIR with train.jsonl and test.jsonl, or hf")
     if source is None:
         rows = _read_shipped(module.SHIPPED)
     elif source == HUB:
@@ -85,7 +85,7 @@ def _pairs(rows: list[dict[str, Any]], names: Mapping[str, str], split: str) -> 
     for number, row in enumerate(rows, 1):
         label = str(row.get("label"))
         if not isinstance(row.get("text"), str) or label not in names:
-            raise UserError(f"row {number} of {split} needs a text and a label 1 or 0 but has label {row.get('label')!r}")
+            raise UserError(f"row {number} of {split} needs a text and a label 1 or 0, not {row.get('label')!r}")
         pairs.append((row["text"], names[label]))
     return pairs
 

@@ -1,10 +1,10 @@
-"""Is a political statement a lie? (M3, arXiv 2406.14629, table 4; the binary cut of Pryzant et al., arXiv 2305.03495.)
+"""Is a political statement a lie? A task of M3, arXiv 2406.14629.
 
-The data (Wang, "Liar, Liar Pants on Fire", ACL 2017, arXiv 1705.00648) is for research only and not shipped: name a
+The binary cut is that of Pryzant et al., arXiv 2305.03495. The data (Wang, "Liar, Liar Pants on Fire", ACL 2017, arXiv 1705.00648) is for research only and not shipped: name a
 folder of JSONL files with `--data DIR`, or `--data hf`.
 
-One row of such a folder: {"text": "Statement: The state budget has doubled.\\nJob title: Governor\\nState: Ohio\\n
-Party: none\\nContext: a speech", "label": 1}
+A row of such a folder has a `text` (five lines: Statement, Job title, State, Party, Context) and a `label`, e.g.
+{"label": 0, "text": "Statement: Building a wall on the U.S.-Mexico border will take literally years. ..."}
 """
 
 from __future__ import annotations

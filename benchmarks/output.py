@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, labels_of
 from lbt_dspy.benchmarks.plan import largest_plan, largest_prompt_cost
+from lbt_dspy.metrics.labels import Accuracy
+from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
+
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.ledger import Account
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.metrics.labels import Accuracy
-from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
 from lbt_dspy.report import HEADINGS, comparison_cells, dollars, markdown_table, percent, plot_f1_by_round
 
 if TYPE_CHECKING:
@@ -188,8 +189,8 @@ def models_line(results: Mapping[str, Any]) -> str:
 def _heading(results: Mapping[str, Any]) -> str:
     s = results["settings"]
     return (
-        f"{results['task']} ({s['data']}): {s['train']} training, {s['held_out']} held-out examples; K = {s['exemplars']}, "
-        f"{s['selection_examples']} selection examples, {s['rounds']} rounds, seeds "
+        f"{results['task']} ({s['data']}): {s['train']} training, {s['held_out']} held-out examples; "
+        f"K = {s['exemplars']}, {s['selection_examples']} selection examples, {s['rounds']} rounds, seeds "
         f"{','.join(map(str, results['seeds']))}"
     )
 
@@ -197,8 +198,8 @@ def _heading(results: Mapping[str, Any]) -> str:
 def _notes(results: Mapping[str, Any], lost: int) -> list[str]:
     calls = results["calls"]
     notes = [
-        "F1 and accuracy in %, on the held-out examples; intervals: paired bootstrap over them, 2,000 resamples. Calls: "
-        "what the row needs by itself.",
+        "F1 and accuracy in %, on the held-out examples; intervals: paired bootstrap over them, 2,000 resamples. "
+        "Calls: what the row needs by itself.",
         f"Calls made in all: teacher {calls['teacher']:,}, students "
         f"{', '.join(f'{name} {n:,}' for name, n in calls['students'].items()) or '0'}; cost "
         f"{dollars(results['cost_usd'])}; {results['seconds']:.0f} s.",
@@ -210,7 +211,7 @@ def _notes(results: Mapping[str, Any], lost: int) -> list[str]:
             f"{failed:,} in one row): not measured, in no score; --resume asks them again."
         )
     if lost > 0:
-        notes.append(f"{lost} requests were in flight when an earlier run of this folder was stopped; they were sent again.")
+        notes.append(f"{lost} requests were in flight when a run of this folder was stopped; they were sent again.")
     return notes
 
 
@@ -282,7 +283,7 @@ def print_plan(runner: Runner, retries: int) -> None:
         table.add_column(heading, justify="left" if i < 2 else "right", no_wrap=True)
     lms = {engine_of(lm).name: lm for lm in (runner.teacher, *runner.students)}
     total, largest_total = 0, 0
-    for (role, name), calls in sorted(largest_plan(runner).items(), key=lambda item: (item[0][0] != "teacher", item[0])):
+    for (role, name), calls in sorted(largest_plan(runner).items(), key=lambda i: (i[0][0] != "teacher", i[0])):
         lm = lms[name]
         largest = calls if engine_of(lm).in_process else calls * (retries + 1)
         worst = largest_prompt_cost(runner, lm)
@@ -291,5 +292,5 @@ def print_plan(runner: Runner, retries: int) -> None:
     table.add_row("all", "", f"{total:,}", f"{largest_total:,}", "")
     out.print("Dry run: no call was made.")
     out.print(table)
-    out.print(f"Largest possible: every call uses all of its {retries} retries. Cost: every prompt holds the longest exemplars and")
-    out.print("every answer is as long as it may be; ? is an unknown price. Use --max-calls and --max-cost as gates.")
+    out.print(f"Largest possible: every call uses all of its {retries} retries. Cost: every prompt holds the longest")
+    out.print("training exemplars and every answer is as long as it may be; ? is an unknown price.")

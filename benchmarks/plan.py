@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import dspy
-
 from lbt_dspy.benchmarks.compare import RANDOM_DRAWS, Runner
+
 from lbt_dspy.lms.user_lm import engine_of
 
 Plan = Counter[tuple[str, str]]
@@ -34,7 +34,7 @@ def largest_plan(runner: Runner) -> Plan:
 
 
 def largest_prompt_cost(runner: Runner, lm: dspy.LM) -> float | None:
-    """Return the most that one exam call to `lm` can cost with the longest training exemplars; `None`: unknown price."""
+    """Return the most that one exam call can cost with the longest training exemplars; `None`: unknown price."""
     longest = sorted(runner.data.train, key=lambda e: -len(e[runner.data.task.text_field]))
     examiner_problem = max(runner.problems, key=lambda p: len(p.example[runner.data.task.text_field]))
     from lbt_dspy.exam.render import Renderer, current_adapter

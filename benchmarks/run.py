@@ -20,6 +20,7 @@ DEFAULT_WORKERS = 8
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     from lbt_dspy.benchmarks.settings import parser, settings_of
+
     from lbt_dspy.errors import LbTError
 
     args = parser().parse_args(argv)
@@ -46,9 +47,15 @@ def execute(settings: Settings, args: argparse.Namespace) -> int:
     from lbt_dspy.benchmarks.compare import Comparison, Runner
     from lbt_dspy.benchmarks.labelled_data import load_data
     from lbt_dspy.benchmarks.output import (
-        check_json_path, console, partial_table, print_plan, results_of, write_run,
+        check_json_path,
+        console,
+        partial_table,
+        print_plan,
+        results_of,
+        write_run,
     )  # fmt: skip
     from lbt_dspy.benchmarks.plan import largest_plan
+
     from lbt_dspy.budget import Budget
     from lbt_dspy.errors import BudgetSpentError
     from lbt_dspy.journal import Journal
@@ -84,7 +91,7 @@ def execute(settings: Settings, args: argparse.Namespace) -> int:
         results = results_of(runner, comparison, time.monotonic() - start)
         write_run(folder, args.json, results, runner, comparison)
     except BudgetSpentError:
-        ledger.stop()
+        ledger.finish()
         partial_table(runner, comparison)
         console().print(f"Stopped by the budget. Go on with: --resume {folder}")
         raise

@@ -53,7 +53,7 @@ class Budget:
                     self._reserved_cost += worst_cost or 0.0
                     self._in_flight += 1
                     return
-                if self._in_flight == 0 or "calls" in problem:
+                if self._in_flight == 0:
                     raise BudgetSpentError(problem)
                 self._free.wait()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Reply(NamedTuple):
-    """What came back for one call, after its retries. (A tuple: there are as many as sittings.)"""
+    """What came back for one call, after its retries; a tuple, since there are as many as sittings."""
 
     text: str | None
     """The model's text; empty when the model answered nothing; `None` when there was no usable reply."""

@@ -44,7 +44,10 @@ class LabelMetric(ABC):
             UserError: There is nothing to measure, or the lengths differ.
         """
         if len(golds) != len(predictions) or not golds:
-            raise UserError(f"{self.name} needs as many predictions as golds, at least 1: {len(golds)} and {len(predictions)}")
+            raise UserError(
+                f"{self.name} needs as many predictions as golds, at least 1, but got {len(golds)} golds and "
+                f"{len(predictions)} predictions"
+            )
         cells = [
             (str(gold[self.field]), UNREADABLE if p is None else str(p[self.field]))
             for gold, p in zip(golds, predictions, strict=True)
@@ -52,13 +55,13 @@ class LabelMetric(ABC):
         return float(self.of_confusion(self.one_hot(cells).sum(axis=0)))
 
     def one_hot(self, cells: Sequence[tuple[str, str | None]]) -> Array:
-        """Return shape (len(cells), labels, labels + 1): 1 at (reference, answer); the last column is "none of them"."""
+        """Return shape (len(cells), labels, labels + 1): 1 at (reference, answer); the last answer is "none"."""
         index = {label: i for i, label in enumerate(self.labels)}
         size = len(self.labels)
         hot = np.zeros((len(cells), size, size + 1))
         for row, (gold, answer) in enumerate(cells):
             if gold not in index:
-                raise UserError(f"the reference label {gold!r} is none of the metric's labels: {', '.join(self.labels)}")
+                raise UserError(f"the reference label {gold!r} is none of the metric's: {', '.join(self.labels)}")
             hot[row, index[gold], index.get(answer, size) if answer is not None else size] = 1
         return hot
 

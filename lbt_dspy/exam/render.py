@@ -130,7 +130,7 @@ class Renderer:
         return list(self.adapter.format(self.signature, list(demos), dict(inputs)))
 
     def template(self, demos: Sequence[Any], inputs: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str] | None:
-        """Return the prefix messages and the tail with a marker per input; `None` where the adapter is not so simple."""
+        """Return the prefix messages and the tail with a marker per input; `None` where the adapter is more subtle."""
         if not self._by_text:
             return None
         messages = self.messages(demos, self._markers)

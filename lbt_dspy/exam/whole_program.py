@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import dspy
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import AdapterParseError
 
-from lbt_dspy.errors import BudgetSpentError, CallFailedError, LbTError, StoppedError, UserError
+from lbt_dspy.errors import CallFailedError, LbTError, UserError
 from lbt_dspy.exam.render import call_of
 from lbt_dspy.lms.engine import AsyncEngine, as_response
 from lbt_dspy.lms.ledger import Account, Ledger
@@ -89,9 +90,10 @@ def run_programs(
     ]
     ledger = examiner.ledger
     with ThreadPoolExecutor(ledger.workers, thread_name_prefix="lbt-program") as pool:
-        futures = [pool.submit(contextvars.copy_context().run, sit, examiner, *paper) for paper in papers]
+        runs = [functools.partial(sit, examiner, program, problem) for program, problem in papers]
+        futures = [pool.submit(contextvars.copy_context().run, run) for run in runs]
         try:
-            ledger.map(futures)  # type: ignore[arg-type]
+            ledger.map(futures)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -116,9 +118,7 @@ def program_for(
         engine = PaidEngine(lm=lm, ledger=examiner.ledger, role=of, account=account, sitting=sitting)
         kept = {k: v for k, v in {**lm.kwargs, **config}.items() if v is not None and k != "rollout_id"}
         kept = {k: v for k, v in kept.items() if k not in ("api_key", "api_base", "base_url", "timeout")}
-        return dspy.LM(
-            lm.model, engine=engine, async_engine=AsyncEngine(engine), cache=False, num_retries=0, **kept
-        )
+        return dspy.LM(lm.model, engine=engine, async_engine=AsyncEngine(engine), cache=False, num_retries=0, **kept)
 
     copy = examiner.program.deepcopy()
     default = dspy.settings.lm
@@ -143,8 +143,6 @@ def sit(examiner: Examiner, paper: tuple[dspy.Module, dspy.LM | None], problem: 
         for cause in _causes(error):
             if isinstance(cause, LbTError) and not isinstance(cause, CallFailedError):
                 raise cause from None
-            if isinstance(cause, (BudgetSpentError, StoppedError)):
-                raise cause from None
         failed = next((c for c in _causes(error) if isinstance(c, CallFailedError)), error)
         return Sitting(fields=None, mark=Mark(value=None, reason=f"{type(failed).__name__}: {failed}"))
     fields = dict(prediction.items())
@@ -162,4 +160,5 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 def _check_some_measured(reports: list[list[ExamReport]]) -> None:
     sittings = [s for row in reports for report in row for problem in report.sittings for s in problem]
     if sittings and all(s.mark.value is None for s in sittings):
-        raise LbTError(f"the program came to no answer on any of {len(sittings)} runs; the first: {sittings[0].mark.reason}")
+        reason = sittings[0].mark.reason
+        raise LbTError(f"the program came to no answer on any of {len(sittings)} runs; the first: {reason}")

@@ -17,7 +17,8 @@ SAMPLING = frozenset(
     {"temperature", "top_p", "top_k", "min_p", "max_tokens", "max_completion_tokens", "stop", "frequency_penalty",
      "presence_penalty", "repetition_penalty", "reasoning_effort", "extra_body"}
 )  # fmt: skip
-RETRY_SETTINGS = frozenset({"num_retries", "max_retries"})
+RETRY_SETTINGS = frozenset({"num_retries", "max_retries", "retry_policy", "model_group_retry_policy", "retry_after"})
+"""Left to the ledger, which counts and pays for every request."""
 FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks")
 SECRET_NAME = re.compile(r"(?i)key|token|secret|password|credential|authorization|headers")
 ENVIRONMENT = "os.environ/"
@@ -125,7 +126,9 @@ def usable(deployment: Deployment, secrets: set[str]) -> Deployment:
 def _resolved(value: Any, where: str, secrets: set[str], *, secret: bool = False) -> Any:
     """Replace `os.environ/NAME`; what came from the environment or stands under a telling name is a secret."""
     if isinstance(value, dict):
-        return {k: _resolved(v, where, secrets, secret=secret or bool(SECRET_NAME.search(str(k)))) for k, v in value.items()}
+        return {
+            k: _resolved(v, where, secrets, secret=secret or bool(SECRET_NAME.search(str(k)))) for k, v in value.items()
+        }
     if isinstance(value, list):
         return [_resolved(item, where, secrets, secret=secret) for item in value]
     if isinstance(value, str) and value.startswith(ENVIRONMENT):
@@ -149,7 +152,8 @@ def _check(config: LMConfig, path: str | Path) -> None:
     named = {target for value in config.fallbacks.values() for target in _targets(value)}
     unknown = sorted(named - set(config.names))
     if unknown:
-        raise UserError(f"--config {path}: a fallback names the unknown model {unknown[0]!r}; known: {', '.join(config.names)}")
+        known = ", ".join(config.names)
+        raise UserError(f"--config {path}: a fallback names the unknown model {unknown[0]!r}; known: {known}")
 
 
 def _targets(value: Any) -> list[str]:

@@ -12,7 +12,6 @@ from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from lbt_dspy.lms.faults import Fault
 
-
 MOST_TIMEOUTS = 2
 
 
@@ -62,6 +61,7 @@ class ModelEngine(ABC):
 
     def cancel_in_flight(self) -> None:
         """Give up the requests that are waiting for a reply, where the engine can."""
+        return None
 
     def may_retry(self, faults: Sequence[Fault]) -> bool:
         """Return whether asking again could help after these faults; a hang is asked again once."""
@@ -116,6 +116,4 @@ def as_response(model: str, text: str, input_tokens: int, output_tokens: int, fi
 
 def lm_of(engine: ModelEngine, **sampling: Any) -> dspy.LM:
     """Return the `dspy.LM` of an engine: no cache and no retries of its own, the journal and the ledger do both."""
-    return dspy.LM(
-        engine.name, engine=engine, async_engine=AsyncEngine(engine), cache=False, num_retries=0, **sampling
-    )
+    return dspy.LM(engine.name, engine=engine, async_engine=AsyncEngine(engine), cache=False, num_retries=0, **sampling)

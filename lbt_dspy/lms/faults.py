@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dspy import lm15
 
 MAX_REASON = 200
+FILTERED = re.compile(r"(?i)content.{0,20}(filter|policy)")
 SECRET = re.compile(
     r"(?i)(bearer\s+|api[-_ ]?key\W{1,4}|authorization\W{1,4}|token\W{1,4}|://[^/\s:@]+:)[^\s'\",;)}@]+"
     r"|\b(sk|pk|rk|key|hf|gsk|xai)[-_][\w*-]{6,}"
@@ -34,6 +35,23 @@ class Fault:
     """Seconds that the provider asked to wait."""
 
 
+MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Fault], ...] = (
+    ((lm15.RateLimitError,), Fault(reason="rate limit")),
+    ((lm15.AuthError, lm15.BillingError), Fault(reason="access refused", retry=False, rejected=True)),
+    ((lm15.UnsupportedModelError,), Fault(reason="unknown model", retry=False, rejected=True)),
+    ((lm15.ContextLengthError,), Fault(reason="prompt too long", kind="context", retry=False)),
+    (
+        (lm15.ConfigurationError, lm15.CapabilityError, lm15.InvalidRequestError),
+        Fault(reason="request refused", retry=False, rejected=True),
+    ),
+    ((lm15.TimeoutError, TimeoutError), Fault(reason="timeout", kind="timeout", billed=True)),
+    ((lm15.ServerError,), Fault(reason="server error", billed=True)),
+    ((lm15.TransportError, OSError), Fault(reason="connection failed", billed=True)),
+    ((lm15.LM15Error, ValueError), Fault(reason="malformed reply", billed=True)),
+)
+"""The first row that fits decides: specific classes stand before their parents."""
+
+
 def scrub(text: str, secrets: tuple[str, ...] = ()) -> str:
     """Return one line without keys: the given ones, and whatever looks like one."""
     for secret in secrets:
@@ -45,29 +63,14 @@ def scrub(text: str, secrets: tuple[str, ...] = ()) -> str:
 def fault_of(error: BaseException, secrets: tuple[str, ...] = ()) -> Fault:
     """Classify an exception of an engine; LiteLLM's are turned into DSPy's by the engine before."""
     message = scrub(str(getattr(error, "message", None) or error), secrets)[:MAX_REASON]
-    wait = getattr(error, "retry_after", None)
     if isinstance(error, NotSent):
         return Fault(reason=f"no deployment free: {message}", sent=False, wait=error.wait)
-    if isinstance(error, lm15.RateLimitError):
-        return Fault(reason=f"rate limit: {message}", wait=wait)
-    if isinstance(error, (lm15.AuthError, lm15.BillingError)):
-        return Fault(reason=f"access refused: {message}", retry=False, rejected=True)
-    if isinstance(error, lm15.UnsupportedModelError):
-        return Fault(reason=f"unknown model: {message}", retry=False, rejected=True)
-    if isinstance(error, lm15.ContextLengthError):
-        return Fault(reason=f"prompt too long: {message}", kind="context", retry=False)
-    if isinstance(error, (lm15.ConfigurationError, lm15.CapabilityError)):
-        return Fault(reason=f"request refused: {message}", retry=False, rejected=True)
-    if isinstance(error, lm15.InvalidRequestError):
-        refused = "content" in message.lower() and ("filter" in message.lower() or "policy" in message.lower())
-        kind = "content" if refused else "other"
-        return Fault(reason=f"request refused: {message}", kind=kind, retry=refused, rejected=not refused)
-    if isinstance(error, (lm15.TimeoutError, TimeoutError)):
-        return Fault(reason=f"timeout: {message}", kind="timeout", billed=True)
-    if isinstance(error, (lm15.ServerError, lm15.TransportError, lm15.ProviderError, lm15.LM15Error, OSError)):
-        return Fault(reason=f"{type(error).__name__}: {message}", billed=True, wait=wait)
-    if isinstance(error, ValueError):  # a body that is no JSON, or JSON of another shape
-        return Fault(reason=f"malformed reply: {message}", billed=True)
+    if isinstance(error, lm15.InvalidRequestError) and FILTERED.search(message):
+        return Fault(reason=f"content filter: {message}", kind="content")
+    for kinds, meaning in MEANINGS:
+        if isinstance(error, kinds):
+            reason = f"{meaning.reason}: {message}"
+            return replace(meaning, reason=reason, wait=getattr(error, "retry_after", None))
     return Fault(reason=f"{type(error).__name__}: {message}", retry=False, billed=True)
 
 

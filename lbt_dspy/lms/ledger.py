@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from dspy.lm15 import Request
 
@@ -32,8 +32,13 @@ IN_PROCESS_COMMIT = 2000
 class Call(Protocol):
     """One request to one model under the key of its sitting."""
 
-    key: bytes
-    engine: ModelEngine
+    @property
+    def key(self) -> bytes:
+        """The key of its reply in the journal."""
+
+    @property
+    def engine(self) -> ModelEngine:
+        """Who is asked."""
 
     @property
     def request(self) -> Request:
@@ -140,7 +145,7 @@ class Ledger:
             account.add(role, call.engine.name, [(call.key, reply)])
         return reply
 
-    def map(self, work: Sequence[Future[Reply]]) -> None:
+    def map(self, work: Sequence[Future[Any]]) -> None:
         """Wait for futures; on the first error, or Ctrl-C, stop all calls and raise it."""
         try:
             done, _ = wait(work, return_when=FIRST_EXCEPTION)
@@ -161,10 +166,14 @@ class Ledger:
         for engine in list(self._engines):
             engine.cancel_in_flight()
 
-    def close(self) -> None:
-        """Stop, wait for the calls in flight, and close the journal."""
+    def finish(self) -> None:
+        """Stop, and wait for the calls in flight: they are paid for, so their replies are journalled."""
         self._stopped.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def close(self) -> None:
+        """Finish, and close the journal."""
+        self.finish()
         self.journal.close()
 
     def _known(self, keys: Sequence[bytes]) -> dict[bytes, Reply]:

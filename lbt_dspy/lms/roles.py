@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,17 +98,15 @@ class LMRoles:
 
 
 def _known_provider(name: str) -> bool:
-    from lbt_dspy.lms import router  # sets LiteLLM up before its import
+    from lbt_dspy.lms.litellm_setup import litellm
 
-    providers: Any = router.litellm.provider_list
+    providers: Any = litellm.provider_list
     return name.split("/")[0] in {getattr(provider, "value", provider) for provider in providers}
 
 
 def _check_key(deployment: Deployment, secrets: set[str]) -> None:
     """Raise `UserError` when the provider's key is nowhere; note the one in the environment as a secret."""
-    import os
-
-    from lbt_dspy.lms.router import litellm
+    from lbt_dspy.lms.litellm_setup import litellm
 
     model = str(deployment.params["model"])
     if deployment.params.get("api_key") is None:
@@ -118,5 +117,7 @@ def _check_key(deployment: Deployment, secrets: set[str]) -> None:
         local = provider in ("hosted_vllm", "ollama", "ollama_chat", "lm_studio") and deployment.params.get("api_base")
         missing = [] if local else [key for key in wanted["missing_keys"] if "KEY" in key or "TOKEN" in key]
         if missing and not wanted["keys_in_environment"]:
-            raise UserError(f"the model {deployment.name} needs a key: export {missing[0]}=... (keys come from the environment only)")
+            raise UserError(
+                f"the model {deployment.name} needs a key: export {missing[0]}=... (keys are read from the environment)"
+            )
         secrets.update(v for k, v in os.environ.items() if k.endswith(("_API_KEY", "_TOKEN")) and len(v) >= 8)

@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else LiteLLM asks the network for prices on import
-
-import litellm
+from dspy import lm15
 from dspy.clients.engines.litellm_errors import to_lm15_error
 from dspy.clients.lm15_boundary import request_kwargs
 from dspy.lm15 import Request
@@ -25,6 +22,7 @@ from lbt_dspy.errors import UserError
 from lbt_dspy.lms.config import Deployment, LMConfig
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault, NotSent, scrub
+from lbt_dspy.lms.litellm_setup import litellm
 from lbt_dspy.lms.user_lm import REQUEST_TIMEOUT, public_url
 
 FAULTS_BEFORE_FALLBACK = 2
@@ -99,9 +97,7 @@ class RouterEngine(ModelEngine):
         deployments: All deployments of the Router.
     """
 
-    def __init__(
-        self, name: str, router: litellm.Router, config: LMConfig, deployments: Sequence[Deployment]
-    ) -> None:
+    def __init__(self, name: str, router: litellm.Router, config: LMConfig, deployments: Sequence[Deployment]) -> None:
         self._router = router
         self._fallbacks = {
             "other": _chain(config.fallbacks, "fallbacks", name) or list(config.fallbacks.get("default_fallbacks", [])),
@@ -120,11 +116,16 @@ class RouterEngine(ModelEngine):
         data = request_kwargs(request, "chat")
         if request.config.top_k is not None:
             data["top_k"] = request.config.top_k
+        sent: list[bool] = []
+        data["logger_fn"] = lambda details: sent.append(True)  # LiteLLM calls it just before the request goes out
         try:
-            raw = EventLoop.run(self._router.acompletion(**data, model=self._target(faults)))
+            raw = EventLoop.run(self._router.acompletion(**data, model=self._target(faults), num_retries=0))
         except Exception as error:
             if type(error).__name__.startswith("RouterRateLimitError"):
-                raise NotSent("all deployments cool down", float(getattr(error, "cooldown_time", 1.0))) from None
+                wait = float(getattr(error, "cooldown_time", 1.0))
+                if not sent:
+                    raise NotSent("all deployments cool down", wait) from None
+                raise lm15.ServerError("the request failed, and all deployments cool down", retry_after=wait) from None
             raise to_lm15_error(error) from None
         return self._read(raw)
 

@@ -152,12 +152,8 @@ def write_revisions(
         usable_reflection(output) for output in _ask_teacher(room, Reflect, shown, [("reflect", *s) for s in seeds])
     ]
     going = [i for i, reflection in enumerate(reflections) if reflection is not None]
-    wishes = [
-        {**shown[i], "reflection": reflections[i], "number": len(jobs[i][1].exemplars)} for i in going
-    ]
-    lists = dict(
-        zip(going, _ask_teacher(room, Revise, wishes, [("revise", *seeds[i]) for i in going]), strict=True)
-    )
+    wishes = [{**shown[i], "reflection": reflections[i], "number": len(jobs[i][1].exemplars)} for i in going]
+    lists = dict(zip(going, _ask_teacher(room, Revise, wishes, [("revise", *seeds[i]) for i in going]), strict=True))
     proposals = []
     for i, (s, parent, g, cases) in enumerate(jobs):
         origin = f"round {number}, set {s + 1}, reflection {g + 1}"
@@ -234,7 +230,9 @@ def checked_exemplar(room: Classroom, fields: Mapping[str, Any]) -> dspy.Example
     return dspy.Example(**values, **{room.label_field: label}).with_inputs(*room.input_fields)
 
 
-def new_sets(proposals: Sequence[Proposal], old: Sequence[ExemplarSet], most: int, rng: np.random.Generator) -> list[ExemplarSet]:
+def new_sets(
+    proposals: Sequence[Proposal], old: Sequence[ExemplarSet], most: int, rng: np.random.Generator
+) -> list[ExemplarSet]:
     """Return the revised sets without duplicates, a random `most` of them per parent."""
     seen = {s.content for s in old}
     by_parent: dict[int, list[ExemplarSet]] = {}
@@ -252,4 +250,3 @@ def new_sets(proposals: Sequence[Proposal], old: Sequence[ExemplarSet], most: in
 def best_first(sets: Sequence[ScoredSet], most: int) -> tuple[ScoredSet, ...]:
     """Return the `most` sets with the best scores; of equal ones the older first."""
     return tuple(sorted(sets, key=lambda s: -s.rank)[:most])
-

@@ -23,10 +23,7 @@ from lbt_dspy.sampling import balanced, stream
 from lbt_dspy.teleprompters import exemplar_moves as moves
 from lbt_dspy.teleprompters.exemplar_moves import Classroom
 from lbt_dspy.teleprompters.exemplar_records import ExemplarSearch, ExemplarSet, Round, ScoredSet
-from lbt_dspy.types import ExamReport
-
-Metric = Callable[[Sequence[dspy.Example], Sequence[dspy.Prediction | None]], float]
-"""Set-level: `metric(golds, predictions)`, higher is better; `None` in predictions is an unreadable answer."""
+from lbt_dspy.teleprompters.exemplar_scores import Metric, Selection, label_shares, score_sets
 
 
 class LbTExemplars(Teleprompter):  # type: ignore[misc]
@@ -50,7 +47,8 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
         cases_per_reflection: Failure cases in a group, at least 1.
         max_new_sets: Most new sets per kept set and round, at least 1.
         selection: Who is scored: the `teacher` (the paper), or the mean over the `students`.
-        balance: Draw minibatches and selection examples evenly over the labels (else as they come).
+        balance: Draw minibatches and selection examples evenly over the labels, so that a rare label is measured
+            too; scores are weighted back to the label shares of the data, on which F1 depends. False: as they come.
         label_field: The output field that holds the label; `None`: the predictor's last output field.
         predictor: Name of the predictor whose demonstrations are learned; `None` when the program has only one.
         grader: Decides whether a student's answer is a mistake; `None`: `ExactMatch(label_field)`.
@@ -172,9 +170,9 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
         candidates: list[dspy.Example],
         watch: Callable[[Round], None] | None,
     ) -> ExemplarSearch:
-        chosen = self.selection_draw(room, candidates)
+        chosen = self._selection(room, candidates)
         initial = moves.draw_set(room, pool, self.exemplars, "initial", 0)
-        scored = tuple(self.score(room, [initial], chosen))
+        scored = tuple(self._score(room, [initial], chosen))
         rounds = [Round(number=0, beam=scored, scored=scored)]
         if watch is not None:
             watch(rounds[0])
@@ -191,7 +189,7 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
         )
 
     def _round(
-        self, room: Classroom, past: list[Round], pool: list[dspy.Example], chosen: list[dspy.Example], number: int
+        self, room: Classroom, past: list[Round], pool: list[dspy.Example], chosen: Selection, number: int
     ) -> Round:
         """Examine the kept sets, group the failure cases, reflect, revise, score, select."""
         kept = [scored.exemplar_set for scored in past[-1].beam]
@@ -204,7 +202,7 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
         proposals = moves.write_revisions(room, kept, groups, number)
         known = [scored.exemplar_set for r in past for scored in r.scored]
         fresh = moves.new_sets(proposals, known, self.max_new_sets, stream(room.seed, "new sets", number))
-        scored = self.score(room, fresh, chosen)
+        scored = self._score(room, fresh, chosen)
         return Round(
             number=number,
             beam=moves.best_first([*past[-1].beam, *scored], self.beam),
@@ -212,27 +210,6 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
             scored=tuple(scored),
             errors=errors,
         )
-
-    def score(self, room: Classroom, sets: Sequence[ExemplarSet], chosen: Sequence[dspy.Example]) -> list[ScoredSet]:
-        """Score sets on the selection examples: the teacher's metric, or the mean of the students'."""
-        exams = moves.exams_for(room, sets, chosen)
-        if self.selection == "teacher":
-            reports = room.examiner.examine(exams, [room.teacher], role="teacher", account=room.account)
-        else:
-            reports = room.examiner.examine(exams, room.students, account=room.account)
-        scored = []
-        for exemplar_set, exam, by_lm in zip(sets, exams, reports, strict=True):
-            golds = [problem.example for problem in exam.problems]
-            values = [self.metric(*measured(golds, report)) for report in by_lm if report.marks]
-            scored.append(
-                ScoredSet(
-                    exemplar_set=exemplar_set,
-                    score=sum(values) / len(values) if len(values) == len(by_lm) else None,
-                    coverage=sum(report.coverage for report in by_lm) / len(by_lm),
-                    measured=sum(len(report.marks) for report in by_lm) // len(by_lm),
-                )
-            )
-        return scored
 
     def score_sets(
         self,
@@ -249,14 +226,21 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
             room = self._classroom(program, trainset, valset, own_ledger or self.ledger)
             if account is not None:
                 room = dataclasses.replace(room, account=account)
-            return self.score(room, sets, self.selection_draw(room, list(trainset if valset is None else valset)))
+            candidates = list(trainset if valset is None else valset)
+            return self._score(room, sets, self._selection(room, candidates))
         finally:
             if own_ledger is not None:
                 own_ledger.close()
 
-    def selection_draw(self, room: Classroom, candidates: Sequence[dspy.Example]) -> list[dspy.Example]:
+    def _selection(self, room: Classroom, candidates: Sequence[dspy.Example]) -> Selection:
         """Draw the examples on which all sets of a search are scored."""
-        return self._draw(room, candidates, self.selection_examples, "selection", 0)
+        return Selection(
+            examples=self._draw(room, candidates, self.selection_examples, "selection", 0),
+            shares=label_shares(room, candidates),
+        )
+
+    def _score(self, room: Classroom, sets: Sequence[ExemplarSet], selection: Selection) -> list[ScoredSet]:
+        return score_sets(room, sets, selection, self.metric, by_students=self.selection == "students")
 
     def _draw(
         self, room: Classroom, items: Sequence[dspy.Example], size: int, purpose: str, number: int
@@ -324,18 +308,6 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
                 "a classifier needs examples of two labels or more"
             )
         return held, tuple(sorted(counts))
-
-
-def measured(
-    golds: Sequence[dspy.Example], report: ExamReport
-) -> tuple[list[dspy.Example], list[dspy.Prediction | None]]:
-    """Return the golds and predictions of the measured sittings; an unreadable answer is `None`, a lost one is out."""
-    pairs = [
-        (gold, None if row[0].fields is None else dspy.Prediction(**row[0].fields))
-        for gold, row in zip(golds, report.sittings, strict=True)
-        if row[0].mark.value is not None
-    ]
-    return [gold for gold, _ in pairs], [prediction for _, prediction in pairs]
 
 
 def with_exemplars(program: dspy.Module, predictor: str, exemplar_set: ExemplarSet) -> dspy.Module:

@@ -5,6 +5,7 @@ All three are linear, so a fit is kept as a weight per hashed feature and a ques
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+import threadpoolctl
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import ComplementNB
@@ -24,6 +26,12 @@ REGULARISATION = 10.0
 SMOOTHING = 0.3
 
 
+@functools.cache
+def one_thread() -> Any:
+    """Return the controller of the numeric libraries' threads."""
+    return threadpoolctl.ThreadpoolController()
+
+
 class Features(NamedTuple):
     """The non-zero features of one text."""
 
@@ -33,20 +41,20 @@ class Features(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """A fitted classifier: `argmax(weights[:, ids] @ counts / norm + bias)`."""
+    """A fitted classifier: `argmax(counts @ weights[ids] / norm + bias)`."""
 
     labels: tuple[str, ...]
     weights: np.ndarray[Any, Any]
-    """Shape (labels, FEATURES), idf folded in; zero for features that no demonstration has."""
+    """Shape (FEATURES, labels), idf folded in; zero for features that no demonstration has."""
     idf: np.ndarray[Any, Any] | None
     """Shape (FEATURES,); `None` when the classifier reads raw counts."""
     bias: np.ndarray[Any, Any]
 
     def scores(self, features: Features) -> np.ndarray[Any, Any]:
         """Return one score per label."""
-        raw = self.weights[:, features.ids] @ features.counts
+        raw = features.counts @ self.weights.take(features.ids, axis=0)
         if self.idf is not None:
-            weighted = self.idf[features.ids] * features.counts
+            weighted = self.idf.take(features.ids) * features.counts
             raw = raw / max(float(np.sqrt(weighted @ weighted)), 1e-12)
         return np.asarray(raw + self.bias)
 
@@ -83,7 +91,8 @@ class TextClassifier:
         with self._lock:
             fit = self._fits.get(lessons)
             if fit is None:
-                fit = self._fits[lessons] = self._fit(lessons)
+                with one_thread().limit(limits=1):  # else the sums, and so the answers, depend on the number of cores
+                    fit = self._fits[lessons] = self._fit(lessons)
                 if len(self._fits) > CACHED_FITS:
                     self._fits.popitem(last=False)
             return fit
@@ -108,6 +117,6 @@ class TextClassifier:
                 coefficients, bias = np.vstack([-coefficients, coefficients]), np.concatenate([-bias, bias])
             idf = np.zeros(FEATURES)
             idf[known] = tfidf.idf_
-        weights = np.zeros((len(model.classes_), FEATURES))
-        weights[:, known] = coefficients
+        weights = np.zeros((FEATURES, len(model.classes_)))
+        weights[known] = coefficients.T
         return Fit(labels=tuple(map(str, model.classes_)), weights=weights, idf=idf, bias=bias)

@@ -13,7 +13,7 @@ import numpy as np
 from dspy.lm15 import Request
 
 from lbt_dspy.errors import UserError
-from lbt_dspy.lms.embedded.classifiers import TextClassifier
+from lbt_dspy.lms.embedded.classifiers import Fit, TextClassifier
 from lbt_dspy.lms.embedded.prompt import Prompt, PromptReader, question_text, read_question, write_answer
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault
@@ -41,6 +41,7 @@ class EmbeddedStudent(ModelEngine):
         self.kinds = (name.removeprefix("embedded/"),)
         self._reader = PromptReader()
         self._question = functools.lru_cache(maxsize=8192)(read_question)
+        self._learned = functools.lru_cache(maxsize=64)(self._learn)
 
     def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
         """Answer the question in the prompt's last message."""
@@ -55,27 +56,28 @@ class EmbeddedStudent(ModelEngine):
 
     def _label(self, prompt: Prompt, inputs: Mapping[str, str], name: str, seed: int | None) -> str:
         read = tuple(inputs)
-        lessons = tuple(
-            (question_text(asked, read), answered[name]) for asked, answered in prompt.demonstrations if name in answered
-        )
-        if len({label for _, label in lessons}) > 1:
-            return self.classify(lessons, question_text(inputs, read))
-        options = prompt.options.get(name) or tuple(sorted({label for _, label in lessons}))
+        text = question_text(inputs, read)
+        fits = self._learned(prompt, name, read)
+        if fits:
+            return classify(fits, text)
+        options = prompt.options.get(name) or tuple(sorted({answered[name] for _, answered in prompt.demonstrations}))
         if not options:
             raise UserError(
                 f"the output field {name!r} has no options in the prompt and no demonstrations: an embedded model "
                 "classifies; declare the field as Literal[...]"
             )
-        return options[digest_int(seed, self.name, question_text(inputs, read)) % len(options)]
+        return options[digest_int(seed, self.name, text) % len(options)]
 
-    def classify(self, lessons: tuple[tuple[str, str], ...], text: str) -> str:
-        """Return the label that most of the model's classifiers give; the first one decides ties."""
-        votes = []
-        for kind in self.kinds:
-            fitted = classifier(kind)
-            fit = fitted.fit(lessons)
-            votes.append(fit.labels[int(np.argmax(fit.scores(fitted.features(text))))])
-        return Counter(votes).most_common(1)[0][0]
+    def _learn(self, prompt: Prompt, name: str, read: tuple[str, ...]) -> list[tuple[TextClassifier, Fit]]:
+        """Fit the classifiers on a prompt's demonstrations; none when these have fewer than two labels."""
+        lessons = tuple(
+            (question_text(asked, read), answered[name])
+            for asked, answered in prompt.demonstrations
+            if name in answered
+        )
+        if len({label for _, label in lessons}) < 2:
+            return []
+        return [(classifier(kind), classifier(kind).fit(lessons)) for kind in self.kinds]
 
     def dump_state(self) -> dict[str, Any]:
         """Return what DSPy saves."""
@@ -113,6 +115,12 @@ class EmbeddedTeacher(EmbeddedStudent):
         return cls()
 
 
+def classify(fits: Sequence[tuple[TextClassifier, Fit]], text: str) -> str:
+    """Return the label that most classifiers give; the first one decides ties."""
+    votes = [fit.labels[int(fit.scores(source.features(text)).argmax())] for source, fit in fits]
+    return votes[0] if len(votes) == 1 else Counter(votes).most_common(1)[0][0]
+
+
 def reflect(exemplars: list[dict[str, str]], cases: list[dict[str, Any]]) -> str:
     """Name the words that the failure cases have and the exemplars have not, the most frequent first."""
     words = re.compile(r"(?u)\b\w\w+\b").findall
@@ -137,7 +145,9 @@ def swap_cases(
     for index in rng.permutation(len(cases))[:count]:
         case = cases[index]
         same = [
-            i for i, old in enumerate(revised) if i not in taken and all(old.get(k) == v for k, v in case["answer"].items())
+            i
+            for i, old in enumerate(revised)
+            if i not in taken and all(old.get(k) == v for k, v in case["answer"].items())
         ]
         if same:
             place = same[int(rng.integers(len(same)))]

@@ -18,11 +18,13 @@ from lbt_dspy.errors import UserError
 FIELD = re.compile(r"^\[\[ ## (\w+) ## \]\]$", re.MULTILINE)
 CHAT_ASK = "\n\nRespond with the corresponding output fields, starting with the field `"
 JSON_ASK = "\n\nRespond with a JSON object in the following order of fields: `"
-OPTIONS = re.compile(r"^(?:\s*\"?(\w+)\"?: \")?\{(\w+)\} +# note: the value you produce must exactly match \(no extra characters\) one of: ([^\n\"]+)\"?,?$", re.MULTILINE)
+OPTIONS = re.compile(
+    r"\{(\w+)\} +# note: the value you produce must exactly match \(no extra characters\) one of: ([^\n\"]+)"
+)
 CACHED_PROMPTS = 256
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Prompt:
     """The part of a prompt that all questions of one exam share."""
 
@@ -90,7 +92,7 @@ class PromptReader:
 
 def _read_shared(request: Request) -> Prompt:
     system = request.system if isinstance(request.system, str) else ""
-    options = {field: tuple(o.strip() for o in listed.split(";")) for _, field, listed in OPTIONS.findall(system)}
+    options = {field: tuple(o.strip() for o in listed.split(";")) for field, listed in OPTIONS.findall(system)}
     demonstrations = []
     texts = [message.text or "" for message in request.messages[:-1]]
     for asked, answered in zip(texts[::2], texts[1::2], strict=False):

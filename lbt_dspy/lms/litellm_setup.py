@@ -1,0 +1,9 @@
+"""LiteLLM, imported so that it does not ask the network for prices first."""
+
+import os
+
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+import litellm
+
+__all__ = ["litellm"]
