@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dspy
+
 from lbt_dspy.benchmarks.labelled_data import LabelledData
 from lbt_dspy.benchmarks.settings import Settings
-from lbt_dspy.metrics.labels import BinaryF1
-
 from lbt_dspy.exam.examiner import Exam, Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.lms.ledger import Account, Ledger
+from lbt_dspy.metrics.labels import BinaryF1
 from lbt_dspy.sampling import balanced, stream
 from lbt_dspy.teleprompters.exemplar_records import ExemplarSearch, ExemplarSet, ScoredSet
 from lbt_dspy.teleprompters.exemplars import LbTExemplars
@@ -163,11 +163,9 @@ class Runner:
         )  # fmt: skip
 
     def _draw(self, seed: int, purpose: str, number: int) -> ExemplarSet:
-        field_name = self.data.task.label_field
-        drawn = balanced(
-            self.data.train, self.settings.exemplars, lambda e: e[field_name], stream(seed, purpose, number),
-            replace_missing=True,
-        )  # fmt: skip
+        rng = stream(seed, purpose, number)
+        label = self.data.task.label_field
+        drawn = balanced(self.data.train, self.settings.exemplars, lambda e: e[label], rng)
         return ExemplarSet(exemplars=tuple(drawn), origin=f"{purpose} {number}")
 
     def _held_out(self, materials: Sequence[tuple[dspy.Example, ...]], seed: int, account: Account) -> list[ExamReport]:

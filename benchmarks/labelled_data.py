@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import dspy
-from lbt_dspy.programs.classification import ClassificationTask, clean
 
 from lbt_dspy.errors import UserError
+from lbt_dspy.programs.classification import ClassificationTask, clean
 
 TASKS = ("fallacy", "liar")
 HUB = "hf"

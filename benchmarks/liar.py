@@ -1,7 +1,7 @@
 """Is a political statement a lie? A task of M3, arXiv 2406.14629.
 
-The binary cut is that of Pryzant et al., arXiv 2305.03495. The data (Wang, "Liar, Liar Pants on Fire", ACL 2017, arXiv 1705.00648) is for research only and not shipped: name a
-folder of JSONL files with `--data DIR`, or `--data hf`.
+The binary cut is that of Pryzant et al., arXiv 2305.03495. The data (Wang, "Liar, Liar Pants on Fire", ACL 2017, arXiv
+1705.00648) is for research only and not shipped: name a folder of JSONL files with `--data DIR`, or `--data hf`.
 
 A row of such a folder has a `text` (five lines: Statement, Job title, State, Party, Context) and a `label`, e.g.
 {"label": 0, "text": "Statement: Building a wall on the U.S.-Mexico border will take literally years. ..."}

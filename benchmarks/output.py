@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, labels_of
 from lbt_dspy.benchmarks.plan import largest_plan, largest_prompt_cost
-from lbt_dspy.metrics.labels import Accuracy
-from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
-
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.ledger import Account
 from lbt_dspy.lms.user_lm import engine_of
+from lbt_dspy.metrics.labels import Accuracy
+from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
 from lbt_dspy.report import HEADINGS, comparison_cells, dollars, markdown_table, percent, plot_f1_by_round
 
 if TYPE_CHECKING:

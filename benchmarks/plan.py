@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import dspy
-from lbt_dspy.benchmarks.compare import RANDOM_DRAWS, Runner
 
+from lbt_dspy.benchmarks.compare import RANDOM_DRAWS, Runner
 from lbt_dspy.lms.user_lm import engine_of
 
 Plan = Counter[tuple[str, str]]

@@ -20,7 +20,6 @@ DEFAULT_WORKERS = 8
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     from lbt_dspy.benchmarks.settings import parser, settings_of
-
     from lbt_dspy.errors import LbTError
 
     args = parser().parse_args(argv)
@@ -55,7 +54,6 @@ def execute(settings: Settings, args: argparse.Namespace) -> int:
         write_run,
     )  # fmt: skip
     from lbt_dspy.benchmarks.plan import largest_plan
-
     from lbt_dspy.budget import Budget
     from lbt_dspy.errors import BudgetSpentError
     from lbt_dspy.journal import Journal

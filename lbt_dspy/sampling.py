@@ -26,34 +26,23 @@ def request_seed(seed: int, *purpose: object) -> int:
     return digest_int(seed, *purpose) % (2**31 - 1)
 
 
-def balanced(
-    items: Sequence[T], size: int, label_of: Callable[[T], Hashable], rng: np.random.Generator, *, replace_missing: bool
-) -> list[T]:
+def balanced(items: Sequence[T], size: int, label_of: Callable[[T], Hashable], rng: np.random.Generator) -> list[T]:
     """Draw `size` items without repetition, as evenly over the labels as the items allow.
 
     Args:
         items: What is drawn from; each item at most once.
-        size: How many; at most `len(items)` are returned.
+        size: How many; all items when there are fewer.
         label_of: Gives the label of an item.
         rng: Source of the draw; the result depends on it and on the order of `items` alone.
-        replace_missing: True fills up from the other labels where one label runs out; False returns fewer.
 
     Returns:
         The drawn items in random order.
     """
-    shuffled = [items[i] for i in rng.permutation(len(items))]
     queues: dict[Hashable, list[T]] = {}
-    for item in shuffled:
-        queues.setdefault(label_of(item), []).append(item)
+    for i in rng.permutation(len(items)):
+        queues.setdefault(label_of(items[i]), []).append(items[i])
     labels = sorted(queues, key=repr)
-    rotation = [labels[i] for i in rng.permutation(len(labels))]
-    share, extra = divmod(size, max(len(labels), 1))
-    drawn: list[T] = []
-    rest: list[T] = []
-    for position, label in enumerate(rotation):
-        quota = share + (position < extra)
-        drawn += queues[label][:quota]
-        rest += queues[label][quota:]
-    if replace_missing and len(drawn) < size:
-        drawn += rest[: size - len(drawn)]
+    turns = [queues[labels[i]] for i in rng.permutation(len(labels))]
+    longest = max(map(len, turns), default=0)
+    drawn = [queue[place] for place in range(longest) for queue in turns if place < len(queue)][:size]
     return [drawn[i] for i in rng.permutation(len(drawn))]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from lbt_dspy.metrics.labels import LabelMetric
 
 from lbt_dspy.errors import UserError
+from lbt_dspy.metrics.labels import LabelMetric
 from lbt_dspy.sampling import stream
 
 RESAMPLES = 2000

@@ -10,7 +10,7 @@ from dspy import lm15
 MAX_REASON = 200
 FILTERED = re.compile(r"(?i)content.{0,20}(filter|policy)")
 SECRET = re.compile(
-    r"(?i)(bearer\s+|api[-_ ]?key\W{1,4}|authorization\W{1,4}|token\W{1,4}|://[^/\s:@]+:)[^\s'\",;)}@]+"
+    r"(?i)((?:authorization\W{1,4})?bearer\s+|api[-_ ]?key\W{1,4}|authorization\W{1,4}|token\W{1,4}|://[^/\s:@]+:)[^\s'\",;)}@]+"
     r"|\b(sk|pk|rk|key|hf|gsk|xai)[-_][\w*-]{6,}"
 )
 

@@ -231,6 +231,8 @@ class Ledger:
     def _pay(self, call: Call, role: str) -> Reply:
         """Ask until there is a usable reply or no retry is left; journal the outcome."""
         earlier = self.journal.replies([call.key]).get(call.key)
+        if earlier is not None and earlier.text is not None:
+            return earlier  # another thread's call came back since this one looked
         attempts, cost, first = (0, 0.0, 0) if earlier is None else (earlier.attempts, earlier.cost, earlier.attempts)
         faults: list[Fault] = []
         request = call.request

@@ -26,6 +26,7 @@ from lbt_dspy.lms.litellm_setup import litellm
 from lbt_dspy.lms.user_lm import REQUEST_TIMEOUT, public_url
 
 FAULTS_BEFORE_FALLBACK = 2
+COOLDOWN_SECONDS = 1.0
 TOKENS_PER_MESSAGE = 16
 DEFAULT_OUTPUT_TOKENS = 4096
 PRICES = ("input_cost_per_token", "output_cost_per_token")
@@ -70,6 +71,9 @@ def make_router(config: LMConfig, deployments: Sequence[Deployment]) -> litellm.
         setattr(litellm, name, value)
     settings = dict(config.router_settings)
     settings.setdefault("timeout", REQUEST_TIMEOUT)
+    settings.setdefault("cooldown_time", COOLDOWN_SECONDS)
+    if len({d.name for d in deployments}) == len(deployments):
+        settings.setdefault("disable_cooldowns", True)  # nowhere else to go: the ledger's own waits are enough
     try:
         return litellm.Router(
             model_list=[
@@ -210,19 +214,24 @@ def _takes_seed(deployment: Deployment) -> bool:
 
 def _price(deployment: Deployment) -> tuple[float, float] | None:
     """Return US dollars per input and output token; `None` when unknown."""
-    for source in (deployment.params, deployment.info):
-        if all(name in source for name in PRICES):
+    for source in (deployment.params, deployment.info, _listed(deployment)):
+        if all(source.get(name) is not None for name in PRICES):
             return float(source[PRICES[0]]), float(source[PRICES[1]])
-    try:
-        info = litellm.get_model_info(str(deployment.info.get("base_model") or deployment.params["model"]))
-    except Exception:  # LiteLLM raises plain Exception for a model that is not in its price map
-        return None
-    return float(info.get(PRICES[0]) or 0.0), float(info.get(PRICES[1]) or 0.0)
+    return None
 
 
 def _output_limit(deployment: Deployment) -> int:
+    for source in (deployment.info, _listed(deployment)):
+        limit = source.get("max_output_tokens") or source.get("max_tokens")
+        if limit:
+            return int(limit)
+    return DEFAULT_OUTPUT_TOKENS
+
+
+def _listed(deployment: Deployment) -> Mapping[str, Any]:
+    """Return what LiteLLM's price map itself says of a model (a Router adds entries with price 0 for unknown ones)."""
     try:
         info = litellm.get_model_info(str(deployment.info.get("base_model") or deployment.params["model"]))
-        return int(info.get("max_output_tokens") or info.get("max_tokens") or DEFAULT_OUTPUT_TOKENS)
-    except Exception:  # not in the price map
-        return int(deployment.info.get("max_output_tokens") or DEFAULT_OUTPUT_TOKENS)
+    except Exception:  # LiteLLM raises plain Exception for a model that is not in its map
+        return {}
+    return dict(litellm.model_cost.get(info["key"]) or {})

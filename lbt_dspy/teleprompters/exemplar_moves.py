@@ -50,9 +50,7 @@ class Classroom:
 def draw_set(room: Classroom, pool: Sequence[dspy.Example], size: int, purpose: str, number: int) -> ExemplarSet:
     """Draw `size` exemplars from the training set, as evenly over the labels as it allows."""
     rng = stream(room.seed, purpose, number)
-    return ExemplarSet(
-        exemplars=tuple(balanced(pool, size, room.label_of, rng, replace_missing=True)), origin=f"{purpose} {number}"
-    )
+    return ExemplarSet(exemplars=tuple(balanced(pool, size, room.label_of, rng)), origin=f"{purpose} {number}")
 
 
 def problems_for(room: Classroom, exemplar_set: ExemplarSet, examples: Sequence[dspy.Example]) -> list[ExamProblem]:

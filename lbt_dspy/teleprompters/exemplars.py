@@ -247,7 +247,7 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
     ) -> list[dspy.Example]:
         rng = stream(room.seed, purpose, number)
         label_of = room.label_of if self.balance else (lambda example: 0)
-        return balanced(items, size, label_of, rng, replace_missing=True)
+        return balanced(items, size, label_of, rng)
 
     def _classroom(
         self,

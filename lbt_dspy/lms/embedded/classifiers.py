@@ -5,6 +5,7 @@ All three are linear, so a fit is kept as a weight per hashed feature and a ques
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import threading
 from collections import OrderedDict
@@ -22,8 +23,7 @@ from sklearn.naive_bayes import ComplementNB
 FEATURES = 2**15
 CACHED_TEXTS = 50_000
 CACHED_FITS = 64
-REGULARISATION = 10.0
-SMOOTHING = 0.3
+LEAST_SCALE = 1e-9
 
 
 @functools.cache
@@ -49,6 +49,8 @@ class Fit:
     idf: np.ndarray[Any, Any] | None
     """Shape (FEATURES,); `None` when the classifier reads raw counts."""
     bias: np.ndarray[Any, Any]
+    scale: float = 1.0
+    """Mean distance of a label's score from the labels' mean, over the demonstrations."""
 
     def scores(self, features: Features) -> np.ndarray[Any, Any]:
         """Return one score per label."""
@@ -57,6 +59,11 @@ class Fit:
             weighted = self.idf.take(features.ids) * features.counts
             raw = raw / max(float(np.sqrt(weighted @ weighted)), 1e-12)
         return np.asarray(raw + self.bias)
+
+    def margins(self, features: Features) -> np.ndarray[Any, Any]:
+        """Return the scores around their mean, in units in which classifiers of any kind can be added up."""
+        scores = self.scores(features)
+        return np.asarray((scores - scores.mean()) / self.scale)
 
 
 class TextClassifier:
@@ -106,11 +113,11 @@ class TextClassifier:
         counts = sp.csr_matrix((np.concatenate([r.counts for r in rows]), columns, pointer), (len(rows), len(known)))
         idf = None
         if self.kind == "bayes":
-            model = ComplementNB(alpha=SMOOTHING).fit(counts, labels)
+            model = ComplementNB().fit(counts, labels)
             coefficients, bias = model.feature_log_prob_, np.zeros(len(model.classes_))
         else:
             tfidf = TfidfTransformer().fit(counts)
-            model = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=200)
+            model = LogisticRegression(class_weight="balanced")
             model.fit(tfidf.transform(counts), labels)
             coefficients, bias = model.coef_ * tfidf.idf_, model.intercept_
             if len(model.classes_) == 2:
@@ -119,4 +126,6 @@ class TextClassifier:
             idf[known] = tfidf.idf_
         weights = np.zeros((FEATURES, len(model.classes_)))
         weights[known] = coefficients.T
-        return Fit(labels=tuple(map(str, model.classes_)), weights=weights, idf=idf, bias=bias)
+        fit = Fit(labels=tuple(map(str, model.classes_)), weights=weights, idf=idf, bias=bias)
+        scale = float(np.mean([np.abs(fit.margins(row)) for row in rows]))
+        return dataclasses.replace(fit, scale=max(scale, LEAST_SCALE))

@@ -90,7 +90,7 @@ class EmbeddedStudent(ModelEngine):
 
 
 class EmbeddedTeacher(EmbeddedStudent):
-    """As a classifier the ensemble of the three students; it also answers the reflection and revision signatures."""
+    """The ensemble of the three students (margins added up); it also answers the reflection and revision signatures."""
 
     def __init__(self) -> None:
         super().__init__("embedded/teacher")
@@ -116,9 +116,9 @@ class EmbeddedTeacher(EmbeddedStudent):
 
 
 def classify(fits: Sequence[tuple[TextClassifier, Fit]], text: str) -> str:
-    """Return the label that most classifiers give; the first one decides ties."""
-    votes = [fit.labels[int(fit.scores(source.features(text)).argmax())] for source, fit in fits]
-    return votes[0] if len(votes) == 1 else Counter(votes).most_common(1)[0][0]
+    """Return the label with the largest margin, added up over the classifiers."""
+    margins = [fit.margins(source.features(text)) for source, fit in fits]
+    return fits[0][1].labels[int(np.argmax(margins[0] if len(margins) == 1 else sum(margins)))]
 
 
 def reflect(exemplars: list[dict[str, str]], cases: list[dict[str, Any]]) -> str:

@@ -1,0 +1,67 @@
+"""Fixtures: tiny data, embedded models, and the fault-injecting server where it is at hand."""
+
+import importlib.util
+import json
+import os
+import urllib.request
+from pathlib import Path
+
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+import dspy
+import hypothesis
+import pytest
+
+from lbt_dspy import classification
+
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("steady")
+
+ROOT = Path(__file__).parent.parent
+SERVER = Path(os.environ.get("LBT_TEST_SERVER", ROOT.parent / "shared" / "tools" / "llm_server.py"))
+DATA = Path(os.environ.get("LBT_DATA_DIR", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture
+def program():
+    return dspy.Predict(classification("Is it good?", ("Yes", "No")))
+
+
+@pytest.fixture
+def examples():
+    """60 short texts whose label can be learned from their words."""
+    good, bad = ["bright", "kind", "calm", "sweet", "fresh"], ["sour", "dull", "harsh", "stale", "grim"]
+    nouns = ["soup", "day", "song", "room", "talk", "walk"]
+    rows = [(f"A {w} {n}, we thought.", "Yes") for w in good for n in nouns]
+    rows += [(f"The {w} {n} again, they said.", "No") for w in bad for n in nouns]
+    return [dspy.Example(text=text, label=label).with_inputs("text") for text, label in rows]
+
+
+def load_server_module():
+    spec = importlib.util.spec_from_file_location("llm_server", SERVER)
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules["llm_server"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def server():
+    """Start the real server process with options; gives its base URL as a context manager."""
+    if not SERVER.is_file():
+        pytest.skip("the fault-injecting server is not at hand; name it with LBT_TEST_SERVER")
+    return load_server_module().running_server
+
+
+def stats(base_url):
+    with urllib.request.urlopen(base_url.removesuffix("/v1") + "/stats") as response:
+        return json.load(response)
+
+
+@pytest.fixture
+def data_dir():
+    if not DATA.is_dir():
+        pytest.skip("the data folder is not at hand; name it with LBT_DATA_DIR")
+    return DATA

@@ -1,0 +1,130 @@
+import dspy
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from lbt_dspy import UserError
+from lbt_dspy.benchmarks.labelled_data import load_data
+from lbt_dspy.lms.embedded import NAMES, STUDENTS, embedded_lm
+from lbt_dspy.lms.embedded.classifiers import TextClassifier
+from lbt_dspy.lms.embedded.engines import reflect, swap_cases
+from lbt_dspy.lms.embedded.prompt import read_question
+from lbt_dspy.sampling import stream
+from lbt_dspy.signatures import Reflect, Revise
+
+
+@pytest.mark.parametrize("adapter", [dspy.ChatAdapter(), dspy.JSONAdapter()], ids=["chat", "json"])
+@pytest.mark.parametrize("name", NAMES)
+def test_students_learn_what_the_demonstrations_teach(name, adapter, program, examples):
+    """Through plain DSPy: with demonstrations they answer well, with swapped labels they answer as taught."""
+    swap = {"Yes": "No", "No": "Yes"}
+    swapped = [e.copy(label=swap[e.label]) for e in examples]
+    with dspy.context(lm=embedded_lm(name), adapter=adapter):
+        for teaching, expected in ((examples, "Yes"), (swapped, "No")):
+            program.demos = teaching[::3]
+            answers = [program(text=e.text).label for e in examples[1:30:3]]
+            assert answers.count(expected) >= 9
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_demonstrations_they_toss_a_seeded_coin(name, program, examples):
+    with dspy.context(lm=embedded_lm(name)):
+        tosses = [[program(text=e.text, config={"seed": s}).label for e in examples] for s in (1, 1, 2)]
+    assert tosses[0] == tosses[1] != tosses[2]
+    assert 15 <= tosses[0].count("Yes") <= 45
+
+
+def test_demonstrations_of_one_label_teach_nothing(program, examples):
+    program.demos = examples[:5]
+    with dspy.context(lm=embedded_lm("embedded/words")):
+        assert {program(text=e.text).label for e in examples} == {"Yes", "No"}
+
+
+def test_students_err_differently():
+    data = load_data("fallacy", None, ())
+    program = data.task.program()
+    program.demos = list(data.train[:12])
+    answers = {}
+    for name in STUDENTS:
+        with dspy.context(lm=embedded_lm(name)):
+            answers[name] = tuple(program(text=e.text).label for e in data.test[:60])
+    assert len(set(answers.values())) == len(STUDENTS)
+
+
+def test_the_hashed_classifier_is_scikit_learns(examples):
+    lessons = tuple((e.text, e.label) for e in examples[::4])
+    mine = TextClassifier("words").fit(lessons)
+    pipeline = TfidfVectorizer().fit([text for text, _ in lessons])
+    theirs = LogisticRegression(class_weight="balanced")
+    theirs.fit(pipeline.transform([t for t, _ in lessons]), [label for _, label in lessons])
+    source = TextClassifier("words")
+    for example in examples:
+        expected = theirs.decision_function(pipeline.transform([example.text]))[0]
+        assert mine.scores(source.features(example.text))[1] == pytest.approx(expected, abs=1e-3)
+
+
+def test_three_labels(program):
+    task = dspy.Predict("text -> label")
+    words = {"red": "warm", "blue": "cold", "grey": "none"}
+    task.demos = [dspy.Example(text=f"{w} {x}", label=label) for w, label in words.items() for x in ("sky", "wall")]
+    with dspy.context(lm=embedded_lm("embedded/teacher")):
+        assert [task(text=f"a {w} door").label for w in words] == ["warm", "cold", "none"]
+
+
+def test_the_teacher_reflects_and_revises_through_plain_dspy(examples):
+    exemplars = [{"text": e.text, "label": e.label} for e in (examples[0], examples[40])]
+    cases = [
+        {"inputs": {"text": "A gloomy cellar."}, "answer": {"label": "No"}, "students_answered": {"student 1": "Yes"}}
+    ]
+    with dspy.context(lm=embedded_lm("embedded/teacher", seed=4)):
+        reflection = dspy.Predict(Reflect)(task="t", exemplars=exemplars, failure_cases=cases).reflection
+        assert "gloomy" in reflection
+        revised = dspy.Predict(Revise)(
+            task="t", exemplars=exemplars, failure_cases=cases, reflection=reflection, number=2
+        ).revised_exemplars
+    assert revised == [exemplars[0], {"text": "A gloomy cellar.", "label": "No"}]
+
+
+def test_swaps_keep_size_and_label_balance(examples):
+    exemplars = [{"text": e.text, "label": e.label} for e in examples[::8]]
+    cases = [{"inputs": {"text": f"case {i}"}, "answer": {"label": "Yes"}} for i in range(4)]
+    for number in range(20):
+        revised = swap_cases(exemplars, cases, stream(0, "t", number))
+        assert [e["label"] for e in revised] == [e["label"] for e in exemplars]
+        assert 1 <= sum(old != new for old, new in zip(exemplars, revised, strict=True)) <= 4
+
+
+def test_reflect_names_words_that_the_exemplars_lack():
+    text = reflect([{"text": "old words", "label": "No"}], [{"inputs": {"text": "old news travels"}}])
+    assert "news, travels" in text
+    assert "old" not in text
+
+
+def test_prompts_that_cannot_be_read_fail_loudly(program, examples):
+    with dspy.context(lm=embedded_lm("embedded/words"), adapter=dspy.XMLAdapter()):
+        with pytest.raises(Exception, match="understands dspy"):
+            program(text="x")
+    with pytest.raises(UserError, match="unknown embedded model"):
+        embedded_lm("embedded/wrods")
+    open_question = dspy.Predict("text -> story")
+    with dspy.context(lm=embedded_lm("embedded/words")), pytest.raises(Exception, match="classifies"):
+        open_question(text="x")
+
+
+def test_questions_are_read_back_from_both_layouts(program):
+    for adapter in (dspy.ChatAdapter(), dspy.JSONAdapter()):
+        text = adapter.format(program.signature, [], {"text": "a [[ ## odd ## ]] text\n\nwith lines"})[-1]["content"]
+        inputs, names, as_json = read_question(text)
+        assert inputs == {"text": "a [[ ## odd ## ]] text\n\nwith lines"}
+        assert names == ["label"]
+        assert as_json is isinstance(adapter, dspy.JSONAdapter)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_program_with_an_embedded_model_is_saved_and_loaded(name, program, examples, tmp_path):
+    program.lm = embedded_lm(name)
+    program.demos = examples[::6]
+    program.save(str(tmp_path / "p.json"))
+    loaded = dspy.Predict(program.signature)
+    loaded.load(str(tmp_path / "p.json"), allow_unsafe_lm_state=True)
+    assert loaded(text=examples[1].text).label == program(text=examples[1].text).label

@@ -1,0 +1,252 @@
+"""The ledger against the real fault-injecting server: what each fault means, what is counted, what is paid."""
+
+import json
+import threading
+
+import dspy
+import pytest
+from conftest import stats
+
+from lbt_dspy import (
+    Account,
+    Budget,
+    BudgetSpentError,
+    ExactMatch,
+    Exam,
+    Examiner,
+    ExamProblem,
+    Journal,
+    Ledger,
+    LMRoles,
+)
+from lbt_dspy.errors import ModelRejectedError, ModelUnreachableError
+from lbt_dspy.lms import ledger as ledger_module
+from lbt_dspy.lms.faults import fault_of, scrub
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch):
+    monkeypatch.setattr(ledger_module, "FIRST_WAIT", 0.01)
+
+
+def problems(count, start=0):
+    return [
+        ExamProblem(example=dspy.Example(text=f"text {i}", label="Yes").with_inputs("text"))
+        for i in range(start, start + count)
+    ]
+
+
+def vllm(base_url):
+    return LMRoles().lms([f"hosted_vllm/tiny@{base_url}"])[0]
+
+
+def examine(program, lm, ledger, count=40, **options):
+    examiner = Examiner(program, grader=ExactMatch("label"), ledger=ledger, config={"temperature": 0.0})
+    return examiner.examine([Exam(material=(), problems=problems(count))], [lm], **options)[0][0]
+
+
+FAULTS = [
+    ("--rate-limit", 1.0),
+    ("--server-error", 1.0),
+    ("--disconnect", 1.0),
+    ("--malformed", 1.0),
+    ("--truncated", 1.0),
+]
+
+
+@pytest.mark.parametrize(("fault", "share"), FAULTS, ids=[f for f, _ in FAULTS])
+def test_a_failed_call_is_not_measured_and_every_attempt_is_counted(fault, share, server, program):
+    with server(fault, "0.6") as base_url:
+        ledger = Ledger(workers=8, retries=1)
+        account = Account()
+        report = examine(program, vllm(base_url), ledger, account=account)
+        measured = len(report.marks)
+        assert 0 < measured < 40
+        assert report.coverage == measured / 40
+        assert account.failed == 40 - measured == ledger.journal.failed()
+        requests = stats(base_url)["requests"]
+        assert requests == ledger.journal.sent() == sum(account.calls.values())
+        assert all(s.mark.reason for row in report.sittings for s in row if s.mark.value is None)
+
+
+def test_retries_measure_nearly_everything(server, program):
+    options = "--rate-limit 0.08 --server-error 0.08 --disconnect 0.07 --malformed 0.07".split()
+    with server(*options) as base_url:
+        report = examine(program, vllm(base_url), Ledger(workers=16, retries=6), count=150)
+        assert report.coverage == 1.0
+
+
+def test_an_empty_answer_is_measured_and_wrong(server, program):
+    with server("--empty", "0.5") as base_url:
+        report = examine(program, vllm(base_url), Ledger(workers=4))
+        assert report.coverage == 1.0
+        empty = [s for row in report.sittings for s in row if s.mark.reason == "empty answer"]
+        assert 5 < len(empty) < 35
+        assert {s.mark.value for s in empty} == {0.0}
+
+
+def test_a_hang_costs_its_timeout_and_is_asked_once_more(server, program, tmp_path):
+    config = tmp_path / "c.yaml"
+    with server("--hang", "0.2") as base_url:
+        config.write_text(
+            f"model_list: [{{model_name: m, litellm_params: {{model: hosted_vllm/tiny, api_base: '{base_url}', "
+            "timeout: 0.3}}]"
+        )
+        lm = LMRoles(config).lms(["m"])[0]
+        ledger = Ledger(workers=20)
+        report = examine(program, lm, ledger)
+        lost = [s for row in report.sittings for s in row if s.mark.value is None]
+        assert all("timeout" in s.mark.reason for s in lost)
+        assert report.coverage > 0.85
+        assert stats(base_url)["requests"] == ledger.journal.sent() <= 80
+
+
+def test_a_refused_key_stops_the_run(server, program, monkeypatch):
+    monkeypatch.setenv("HOSTED_VLLM_API_KEY", "sk-wrong-secret-1")
+    with server("--auth-key", "right") as base_url:
+        with pytest.raises(ModelRejectedError, match="refuses every call") as caught:
+            examine(program, vllm(base_url), Ledger(workers=2))
+        assert "sk-wrong-secret-1" not in str(caught.value)
+        assert stats(base_url)["requests"] <= 6
+
+
+def test_an_absent_server_stops_the_run(program):
+    with pytest.raises(ModelUnreachableError, match="check that its server is up"):
+        examine(program, LMRoles().lms(["hosted_vllm/x@http://127.0.0.1:9/v1"])[0], Ledger(workers=4, retries=0))
+
+
+@pytest.mark.parametrize("workers", [1, 64])
+def test_the_call_limit_is_never_exceeded(workers, server, program):
+    with server("--rate-limit", "0.2", "--server-error", "0.1") as base_url:
+        ledger = Ledger(budget=Budget(max_calls=70), workers=workers)
+        with pytest.raises(BudgetSpentError, match="70 calls"):
+            examine(program, vllm(base_url), ledger, count=200)
+        ledger.close()
+        assert stats(base_url)["requests"] == 70
+
+
+def test_what_is_in_the_journal_is_never_asked_again(server, program, tmp_path):
+    with server("--rate-limit", "0.3") as base_url:
+        lm = vllm(base_url)
+        first = Ledger(Journal(tmp_path / "j"), workers=8, retries=0)
+        before = examine(program, lm, first, count=60)
+        first.close()
+        asked = stats(base_url)["requests"]
+        second = Ledger(Journal(tmp_path / "j"), workers=3, retries=9)
+        after = examine(program, lm, second, count=60)
+        failed = 60 - len(before.marks)
+        assert after.coverage == 1.0
+        assert stats(base_url)["requests"] - asked >= failed > 0
+        assert stats(base_url)["requests"] - asked == second.journal.sent() - asked
+        again = stats(base_url)["requests"]
+        assert examine(program, lm, second, count=60) == after
+        assert stats(base_url)["requests"] == again
+
+
+def test_the_same_call_at_the_same_time_is_paid_once(server, program):
+    with server("--latency", "0.1") as base_url:
+        lm, ledger = vllm(base_url), Ledger(workers=8)
+        reports = []
+        threads = [
+            threading.Thread(target=lambda: reports.append(examine(program, lm, ledger, count=4))) for _ in range(5)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert stats(base_url)["requests"] == 4
+        assert all(report == reports[0] for report in reports)
+
+
+def test_sittings_have_seeds_of_their_own(server, program, tmp_path):
+    answers = tmp_path / "a.json"
+    answers.write_text(json.dumps([{"contains": "text", "fields": {"label": ["Yes", "No"]}}]))
+    with server("--answers", str(answers)) as base_url:
+        lm = LMRoles().lms([f"hosted_vllm/tiny@{base_url}"])[0].copy(temperature=1.0)
+        report = examine(program, lm, Ledger(workers=4), count=10, sittings=6)
+        again = examine(program, lm, Ledger(workers=1), count=10, sittings=6)
+    marks = [s.mark.value for row in report.sittings for s in row]
+    assert set(marks) == {0.0, 1.0}
+    assert [len(row) for row in report.sittings] == [6] * 10
+    assert report == again
+
+
+def test_a_users_own_lm_works_too(server, program):
+    with server("--server-error", "0.3") as base_url:
+        lm = dspy.LM("openai/own", api_base=base_url, api_key="sk-own-secret-9")
+        ledger = Ledger(workers=4)
+        assert examine(program, lm, ledger).coverage == 1.0
+        assert stats(base_url)["requests"] == ledger.journal.sent()
+
+
+def test_a_deployment_that_fails_gets_less_and_loses_nothing(server, program, tmp_path):
+    faults = "--rate-limit 0.1 --server-error 0.1 --disconnect 0.05 --malformed 0.05".split()
+    with server() as good, server(*faults) as bad:
+        config = tmp_path / "fleet.yaml"
+        config.write_text(
+            "model_list:\n"
+            + "".join(
+                f"- {{model_name: fleet, litellm_params: {{model: hosted_vllm/tiny, api_base: '{url}'}}}}\n"
+                for url in (good, bad)
+            )
+        )
+        ledger = Ledger(workers=8)
+        report = examine(program, LMRoles(config).lms(["fleet"])[0], ledger, count=150)
+        assert report.coverage == 1.0
+        assert 0 < stats(bad)["requests"] < stats(good)["requests"]
+        assert stats(bad)["requests"] + stats(good)["requests"] == ledger.journal.sent()
+
+
+def test_fallbacks_are_asked_and_counted(server, program, tmp_path):
+    with server("--server-error", "1.0") as bad, server() as good:
+        config = tmp_path / "f.yaml"
+        config.write_text(
+            "model_list:\n"
+            f"- {{model_name: first, litellm_params: {{model: hosted_vllm/a, api_base: '{bad}'}}}}\n"
+            f"- {{model_name: second, litellm_params: {{model: hosted_vllm/b, api_base: '{good}'}}}}\n"
+            "router_settings: {fallbacks: [{first: [second]}], num_retries: 7}\n"
+        )
+        ledger = Ledger(workers=2)
+        report = examine(program, LMRoles(config).lms(["first"])[0], ledger, count=12)
+        assert report.coverage == 1.0
+        assert stats(good)["requests"] == 12
+        assert stats(bad)["requests"] + 12 == ledger.journal.sent() == 36
+
+
+def test_costs_come_back_and_are_a_gate(server, program, tmp_path):
+    with server() as base_url:
+        config = tmp_path / "p.yaml"
+        config.write_text(
+            "model_list:\n- model_name: priced\n"
+            f"  litellm_params: {{model: hosted_vllm/a, api_base: '{base_url}', max_tokens: 10}}\n"
+            "  model_info: {input_cost_per_token: 0.001, output_cost_per_token: 0.002}\n"
+        )
+        lm = LMRoles(config).lms(["priced"])[0]
+        account, ledger = Account(), Ledger(workers=4)
+        examine(program, lm, ledger, count=5, account=account)
+        seen = stats(base_url)
+        true_cost = seen["prompt_tokens"] * 0.001 + seen["completion_tokens"] * 0.002
+        assert account.cost == pytest.approx(true_cost) == pytest.approx(ledger.journal.spent())
+        gated = Ledger(budget=Budget(max_cost=true_cost * 3), workers=4)
+        with pytest.raises(BudgetSpentError, match=r"no room"):
+            examine(program, lm, gated, count=50)
+        gated.close()
+        assert gated.budget.cost <= true_cost * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("Incorrect API key provided: sk-abc123456789. You can", "abc123456789"),
+        ("header Authorization: Bearer tok_1234567", "tok_1234567"),
+        ("cannot reach https://user:hunter2@host/v1", "hunter2"),
+        ("api_key='plainsecret'", "plainsecret"),
+    ],
+)
+def test_messages_are_scrubbed(text, secret):
+    assert secret not in scrub(text)
+
+
+def test_given_secrets_are_scrubbed_wherever_they_stand():
+    fault = fault_of(RuntimeError("the phrase correct-horse was refused"), ("correct-horse",))
+    assert "correct-horse" not in fault.reason

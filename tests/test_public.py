@@ -1,0 +1,29 @@
+import subprocess
+import sys
+
+import lbt_dspy
+
+SURFACE = [
+    "Account", "Budget", "BudgetSpentError", "Exam", "ExamProblem", "ExamReport", "Examiner", "ExactMatch", "Grader",
+    "Journal", "LMRoles", "LbTError", "LbTExemplars", "Ledger", "Mark", "UserError", "__version__", "classification",
+]  # fmt: skip
+
+
+def test_the_public_surface_is_pinned():
+    assert sorted(lbt_dspy.__all__) == sorted(SURFACE)
+    assert all(getattr(lbt_dspy, name) is not None for name in SURFACE)
+    assert set(SURFACE) <= set(dir(lbt_dspy))
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from lbt_dspy.benchmarks.run import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'dspy', 'litellm', 'sklearn', 'numpy', 'matplotlib', 'rich', 'datasets'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--max-calls" in done.stdout

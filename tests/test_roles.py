@@ -1,0 +1,129 @@
+import pytest
+
+from lbt_dspy import LMRoles, UserError
+from lbt_dspy.lms.user_lm import engine_of, public_url
+
+FLEET = """
+model_list:
+  - model_name: fleet
+    litellm_params: {model: hosted_vllm/tiny, api_base: "http://h:1", temperature: 0.7, top_k: 20, max_tokens: 9}
+  - model_name: fleet
+    litellm_params: {model: hosted_vllm/tiny, api_base: "http://h:2", temperature: 0.7, top_k: 20, max_tokens: 9}
+  - model_name: keyed
+    litellm_params: {model: openai/gpt-4o-mini, api_key: os.environ/LBT_TEST_KEY}
+"""
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    path = tmp_path / "fleet.yaml"
+    path.write_text(FLEET)
+    return path
+
+
+def test_sampling_defaults_of_a_name_become_the_lms(fleet):
+    lm = LMRoles(fleet).lms(["fleet"])[0]
+    assert {k: lm.kwargs[k] for k in ("temperature", "top_k", "max_tokens")} == {
+        "temperature": 0.7, "top_k": 20, "max_tokens": 9,
+    }  # fmt: skip
+
+
+def test_identities_name_every_endpoint_and_no_secret(fleet, monkeypatch):
+    monkeypatch.setenv("LBT_TEST_KEY", "sk-hidden-12345")
+    roles = LMRoles(fleet)
+    first, keyed, again = (engine_of(lm) for lm in roles.lms(["fleet", "keyed", "fleet"]))
+    assert "http://h:1" in first.identity
+    assert "http://h:2" in first.identity
+    assert first is again
+    assert "sk-hidden-12345" not in keyed.identity
+    assert "sk-hidden-12345" in keyed.secrets
+    assert public_url("https://me:pw@host:1/v1/?key=x#y") == "https://host:1/v1"
+
+
+def test_a_model_that_is_not_used_may_lack_its_key(fleet, monkeypatch):
+    monkeypatch.delenv("LBT_TEST_KEY", raising=False)
+    LMRoles(fleet).lms(["fleet"])
+    with pytest.raises(UserError, match=r"LBT_TEST_KEY, which is not set; export LBT_TEST_KEY"):
+        LMRoles(fleet).lms(["keyed"])
+
+
+def test_model_strings_and_addresses(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden-67890")
+    names = ["openai/gpt-4o-mini", "hosted_vllm/org/model@http://127.0.0.1:9/v1", "embedded/bayes"]
+    lms = LMRoles().lms(names)
+    assert [engine_of(lm).name for lm in lms] == names
+    assert "sk-hidden-67890" in engine_of(lms[0]).secrets
+    assert engine_of(lms[0]).priced
+    assert not engine_of(lms[1]).priced
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(UserError, match="export OPENAI_API_KEY"):
+        LMRoles().lms(names[:1])
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("embedded/wrods", "did you mean 'embedded/words'"),
+        ("fleat", "did you mean 'fleet'"),
+        ("nosuchprovider/x", "known: fleet, keyed, embedded/words"),
+        ("gpt-4o", "or a LiteLLM model string"),
+        ("", "unknown model ''"),
+    ],
+)
+def test_unknown_names_list_the_known_ones(name, says, fleet):
+    with pytest.raises(UserError, match=says):
+        LMRoles(fleet).lms([name])
+
+
+BROKEN = [
+    ("not: [closed", "no readable YAML in line"),
+    ("just text", "has no model_list"),
+    ("model_list: []", "has no model_list"),
+    ("model_list: [{litellm_params: {model: openai/x}}]", "entry 1 of model_list has no model_name"),
+    ("model_list: [{model_name: a}]", "no litellm_params with a model"),
+    (
+        "model_list: [{model_name: a, litellm_params: {model: openai/x}}]\nrouter_settings: {fallbacks: [{a: [b]}]}",
+        "unknown model 'b'",
+    ),
+    (
+        "model_list: [{model_name: a, litellm_params: {model: openai/x, temperature: 0}},"
+        " {model_name: a, litellm_params: {model: openai/x, temperature: 1}}]",
+        "differ in their sampling settings",
+    ),
+    ("model_list: [{model_name: a, litellm_params: {model: openai/x}}]\nrouter_settings: [1]", "must be a mapping"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), BROKEN, ids=[says for _, says in BROKEN])
+def test_broken_yaml(text, says, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=says):
+        LMRoles(path)
+
+
+@pytest.mark.parametrize(
+    ("section", "says"), [("router_settings: {rooting: 1}", "rooting"), ("litellm_settings: {nosuch: 1}", "nosuch")]
+)
+def test_unknown_settings_are_refused(section, says, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        f"model_list: [{{model_name: a, litellm_params: {{model: hosted_vllm/x, api_base: 'http://x'}}}}]\n{section}"
+    )
+    with pytest.raises(UserError, match=says):
+        LMRoles(path).lms(["a"])
+
+
+def test_a_missing_file():
+    with pytest.raises(UserError, match="cannot be read"):
+        LMRoles("nowhere.yaml")
+
+
+def test_the_example_fleet_can_be_used(monkeypatch):
+    from conftest import ROOT
+
+    for name in ("OPENAI_API_KEY", "AZURE_API_KEY", "AZURE_API_BASE", "VLLM_API_KEY"):
+        monkeypatch.setenv(name, "https://x.example" if "BASE" in name else "sk-example-1234")
+    lms = LMRoles(ROOT / "examples" / "litellm.yaml").lms(["gpt-4o-mini", "llama-8b", "gemma-local"])
+    assert [lm.model for lm in lms] == ["gpt-4o-mini", "llama-8b", "gemma-local"]
+    assert engine_of(lms[1]).identity.count("hosted_vllm/") == 2
