@@ -2,133 +2,38 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, labels_of
+from lbt_dspy.benchmarks.compare import Comparison, Runner, labels_of
+from lbt_dspy.benchmarks.outcome import ORDER, command_of, coverage_of
 from lbt_dspy.benchmarks.plan import largest_plan, largest_prompt_cost
+from lbt_dspy.benchmarks.settings import Settings
 from lbt_dspy.errors import UserError
-from lbt_dspy.lms.ledger import Account
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.metrics.labels import Accuracy
-from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
 from lbt_dspy.report import HEADINGS, comparison_cells, dollars, markdown_table, percent, plot_f1_by_round
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-BASELINES = ("round-0", "random-search")
-ORDER = ("zero", "random", "round-0", "random-search", "m3-self", "m3-one", "m3-several")
-PACKAGES = ("lbt_dspy", "dspy", "litellm", "scikit-learn", "numpy")
-NARROW = 120
+WIDE = 140
 
 
 def console() -> Console:
     """Return the console of the results; where no terminal sets a width, tables are not folded."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else NARROW, highlight=False, soft_wrap=True)
+    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, soft_wrap=True)
 
 
 def check_json_path(path: str | None) -> None:
     """Raise `UserError` when `--json` cannot be written."""
     if path not in (None, "-") and (Path(str(path)).is_dir() or not Path(str(path)).absolute().parent.is_dir()):
         raise UserError(f"--json {path} cannot be written: it must be a file in a folder that exists, or -")
-
-
-def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[str, Any]:
-    """Return the content of results.json; identical for identical settings but for `seconds`."""
-    rows = {name: comparison.rows[name] for name in ORDER if name in comparison.rows}
-    data, settings = runner.data, runner.settings
-    golds = [str(example[data.task.label_field]) for example in data.test]
-    methods = {name: _runs(row, runner) for name, row in rows.items()}
-    entries = []
-    for metric in (runner.metric, Accuracy(data.task.labels)):
-        values, differences = paired_bootstrap(golds, methods, metric)
-        for name, row in rows.items():
-            estimate = values[name]
-            entries.append(
-                {
-                    "name": name,
-                    "metric": metric.name,
-                    "value": estimate.value,
-                    "ci95": [estimate.low, estimate.high],
-                    "n": len(golds),
-                    "coverage": _coverage(row),
-                    "by_seed": _by_seed(row, estimate.by_run, settings.seeds),
-                    "vs": [
-                        {"baseline": base, "diff": d.value, "ci95": [d.low, d.high]}
-                        for base in BASELINES
-                        if base in rows and base != name
-                        for d in (differences[name, base],)
-                    ],
-                    "calls": _by_role(row.account),
-                    "cost_usd": row.account.cost,
-                    "failed_calls": row.account.failed,
-                    "schedule": "full",
-                }
-            )
-    entries.sort(key=lambda entry: ORDER.index(entry["name"]))
-    journal = runner.ledger.journal
-    calls = journal.calls()
-    return {
-        "task": settings.task,
-        "method": settings.method,
-        "seeds": list(settings.seeds),
-        "models": {"teacher": settings.teacher, "students": list(settings.students)},
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in PACKAGES},
-        },
-        "settings": {
-            "data": Path(data.source).name,
-            "filter": list(settings.filter),
-            "train": len(data.train),
-            "held_out": len(data.test),
-            "dropped": dict(data.dropped),
-            "positive": data.task.positive,
-            "exemplars": settings.exemplars,
-            "selection_examples": min(settings.selection_examples, len(data.train)),
-            "minibatch": min(settings.minibatch, len(data.train)),
-            "beam": settings.beam,
-            "reflections": settings.reflections,
-            "rounds": settings.rounds,
-        },
-        "results": entries,
-        "calls": {
-            "teacher": sum(n for (role, _), n in calls.items() if role == "teacher"),
-            "students": {lm: n for (role, lm), n in sorted(calls.items()) if role == "students"},
-        },
-        "cost_usd": None if journal.unpriced() else journal.spent(),
-        "seconds": round(seconds, 1),
-    }
-
-
-def _runs(row: Row, runner: Runner) -> LabelledRuns:
-    read = [labels_of(report, runner.data) for report in row.reports]
-    return LabelledRuns(answers=[answers for _, answers, _ in read], measured=[measured for _, _, measured in read])
-
-
-def _coverage(row: Row) -> float:
-    return sum(report.coverage for report in row.reports) / len(row.reports)
-
-
-def _by_seed(row: Row, values: tuple[float, ...], seeds: tuple[int, ...]) -> list[float]:
-    """Average the runs of each seed (`random` has many)."""
-    groups = [[v for v, s in zip(values, row.seeds, strict=True) if s == seed] for seed in seeds]
-    return [sum(group) / len(group) for group in groups if group]
-
-
-def _by_role(account: Account) -> dict[str, int]:
-    calls = {"teacher": 0, "students": 0}
-    for (role, _), n in account.calls.items():
-        calls[role] += n
-    return calls
 
 
 def write_run(
@@ -142,7 +47,7 @@ def write_run(
     _plot(folder / "f1_by_round.png", results, comparison)
     source = _save_program(folder / "program.json", comparison)
     lost = runner.ledger.journal.sent() - sum(runner.ledger.journal.calls().values())
-    (folder / "report.md").write_text(_report(results, source, lost), encoding="utf-8")
+    (folder / "report.md").write_text(_report(results, runner.settings, source, lost), encoding="utf-8")
     (folder / "results.json").write_text(text, encoding="utf-8")
     if json_path == "-":
         sys.stdout.write(text)
@@ -172,7 +77,10 @@ def _plot(path: Path, results: Mapping[str, Any], comparison: Comparison) -> Non
     f1 = {e["name"]: e["value"] for e in results["results"] if e["metric"] != "accuracy"}
     levels = {name: f1[name] for name in ("zero", "random", "random-search") if name in f1}
     seeds = len(results["seeds"])
-    title = f"{results['task']}: {models_line(results)}\nmean of {seeds} seeds, band: standard error over seeds"
+    names = [results["models"]["teacher"], *results["models"]["students"]]
+    kind = "statistical models (embedded)" if all(n.startswith("embedded/") for n in names) else f"teacher {names[0]}"
+    band = f"mean of {seeds} seeds, band: standard error over seeds" if seeds > 1 else "one seed"
+    title = f"{results['task']}, {kind}; {band}"
     plot_f1_by_round(path, curves, levels, title)
 
 
@@ -214,7 +122,7 @@ def _notes(results: Mapping[str, Any], lost: int) -> list[str]:
     return notes
 
 
-def _report(results: Mapping[str, Any], source: str, lost: int) -> str:
+def _report(results: Mapping[str, Any], settings: Settings, source: str, lost: int) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     dropped = ", ".join(f"{n} {reason}" for reason, n in results["settings"]["dropped"].items()) or "none"
     table = markdown_table(HEADINGS, comparison_cells(results))
@@ -225,7 +133,7 @@ def _report(results: Mapping[str, Any], source: str, lost: int) -> str:
         *_notes(results, lost),
         "![F1 by round](f1_by_round.png)",
         f"`program.json` is {source}, the best by selection score. Texts dropped from the data: {dropped}.",
-        f"Versions: {versions}.",
+        f"{time.strftime('%Y-%m-%d')}, `{command_of(settings)}`. Versions: {versions}.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -237,7 +145,7 @@ def _print(results: Mapping[str, Any], files: str, lost: int) -> None:
     out = console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
+        table.add_column(heading, justify="left" if i == 0 else "right", overflow="fold")
     for cells in comparison_cells(results):
         table.add_row(*cells)
     out.print(_heading(results))
@@ -264,7 +172,7 @@ def partial_table(runner: Runner, comparison: Comparison) -> None:
             if cells:
                 values.append(float(metric.of_confusion(metric.one_hot(cells).sum(axis=0))))
         mean = percent(sum(values) / len(values)) if values else "-"
-        out.print(f"  {name:14s} F1 {mean:>5s}  runs {len(row.reports)}  coverage {percent(_coverage(row))}")
+        out.print(f"  {name:14s} F1 {mean:>5s}  runs {len(row.reports)}  coverage {percent(coverage_of(row))}")
     if not comparison.rows or not any(row.reports for row in comparison.rows.values()):
         out.print("  no row is complete")
     journal = runner.ledger.journal

@@ -45,12 +45,12 @@ def execute(settings: Settings, args: argparse.Namespace) -> int:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     from lbt_dspy.benchmarks.compare import Comparison, Runner
     from lbt_dspy.benchmarks.labelled_data import load_data
+    from lbt_dspy.benchmarks.outcome import results_of
     from lbt_dspy.benchmarks.output import (
         check_json_path,
         console,
         partial_table,
         print_plan,
-        results_of,
         write_run,
     )  # fmt: skip
     from lbt_dspy.benchmarks.plan import largest_plan

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 Results = Mapping[str, Any]
-HEADINGS = ("row", "F1 [95%]", "vs round-0", "vs random-search", "accuracy", "coverage", "teacher", "students", "cost")
+HEADINGS = ("row", "F1 [95%]", "vs round-0", "vs random-search", "acc.", "cover", "teacher", "students", "cost")
 COLOURS = {"m3-self": "#4477aa", "m3-one": "#ee6677", "m3-several": "#228833"}
 
 
@@ -92,5 +92,5 @@ def plot_f1_by_round(
         axes.set_xticks(range(max((len(runs[0]) for runs in curves.values()), default=1)))
         axes.set_title(title, fontsize=10, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="outside right upper", frameon=False)
+        figure.legend(loc="outside right center", frameon=False)
         figure.savefig(path, dpi=150)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import dspy
 import pytest
@@ -258,7 +259,7 @@ def test_a_run_that_is_killed_loses_only_what_was_in_flight(how, server, small_d
 
 
 def test_the_command_is_installed():
-    done = subprocess.run(["lbt", "--help"], capture_output=True, check=True)
+    done = subprocess.run([str(Path(sys.executable).parent / "lbt"), "--help"], capture_output=True, check=True)
     assert done.stdout.startswith(b"usage: lbt")
 
 

@@ -7,7 +7,6 @@ section on learning from the feedback iteratively; its loop stands on Pryzant et
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from lbt_dspy.exam.whole_program import single_predictor
 from lbt_dspy.lms.ledger import Account, Ledger
 from lbt_dspy.sampling import balanced, stream
 from lbt_dspy.teleprompters import exemplar_moves as moves
+from lbt_dspy.teleprompters.exemplar_checks import check_data
 from lbt_dspy.teleprompters.exemplar_moves import Classroom
 from lbt_dspy.teleprompters.exemplar_records import ExemplarSearch, ExemplarSet, Round, ScoredSet
 from lbt_dspy.teleprompters.exemplar_scores import Metric, Selection, label_shares, score_sets
@@ -261,7 +261,9 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
         if teacher is None:
             raise UserError("the program has no LM; set one with dspy.configure(lm=...) or program.set_lm(...)")
         field = self.label_field or list(predictor.signature.output_fields)[-1]
-        input_fields, labels = self._check_data(trainset, valset, field, tuple(predictor.signature.input_fields))
+        input_fields, labels = check_data(
+            trainset, valset, field, tuple(predictor.signature.input_fields), self.exemplars
+        )
         examiner = Examiner(
             program,
             predictor=self.predictor,
@@ -279,35 +281,6 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
             return room
         forbidden = frozenset(room.inputs_of(example) for example in valset)
         return dataclasses.replace(room, forbidden=forbidden)
-
-    def _check_data(
-        self,
-        trainset: Sequence[dspy.Example],
-        valset: Sequence[dspy.Example] | None,
-        field: str,
-        inputs: tuple[str, ...],
-    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the predictor's input fields that the training examples hold, and the labels."""
-        for name, examples in (("trainset", trainset), ("valset", valset)):
-            if examples is not None and not examples:
-                raise UserError(f"{name} is empty; give labelled examples")
-            if any(field not in example for example in examples or ()):
-                raise UserError(f"an example of {name} has no field {field!r}; the predictor's label is needed")
-        held = tuple(name for name in inputs if all(name in example for example in trainset))
-        if not held:
-            raise UserError(f"the training examples hold none of the predictor's input fields {', '.join(inputs)}")
-        if self.exemplars > len(trainset):
-            raise UserError(
-                f"exemplars must be at most the {len(trainset)} training examples but got {self.exemplars}; "
-                "give more data or ask for fewer"
-            )
-        counts = Counter(str(example[field]) for example in trainset)
-        if len(counts) < 2:
-            raise UserError(
-                f"all {len(trainset)} training examples have the one label {next(iter(counts))!r}; "
-                "a classifier needs examples of two labels or more"
-            )
-        return held, tuple(sorted(counts))
 
 
 def with_exemplars(program: dspy.Module, predictor: str, exemplar_set: ExemplarSet) -> dspy.Module:

@@ -1,0 +1,125 @@
+"""The content of results.json, and the command that gives it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import platform
+import shlex
+from pathlib import Path
+from typing import Any
+
+from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, labels_of
+from lbt_dspy.benchmarks.settings import EMBEDDED_TEACHER, Settings
+from lbt_dspy.lms.ledger import Account
+from lbt_dspy.metrics.labels import Accuracy
+from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
+
+BASELINES = ("round-0", "random-search")
+ORDER = ("zero", "random", "round-0", "random-search", "m3-self", "m3-one", "m3-several")
+PACKAGES = ("lbt_dspy", "dspy", "litellm", "scikit-learn", "numpy")
+
+
+def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[str, Any]:
+    """Return the content of results.json; identical for identical settings but for `seconds`."""
+    rows = {name: comparison.rows[name] for name in ORDER if name in comparison.rows}
+    data, settings = runner.data, runner.settings
+    golds = [str(example[data.task.label_field]) for example in data.test]
+    methods = {name: _runs(row, runner) for name, row in rows.items()}
+    entries = []
+    for metric in (runner.metric, Accuracy(data.task.labels)):
+        values, differences = paired_bootstrap(golds, methods, metric)
+        for name, row in rows.items():
+            estimate = values[name]
+            entries.append(
+                {
+                    "name": name,
+                    "metric": metric.name,
+                    "value": estimate.value,
+                    "ci95": [estimate.low, estimate.high],
+                    "n": len(golds),
+                    "coverage": coverage_of(row),
+                    "by_seed": _by_seed(row, estimate.by_run, settings.seeds),
+                    "vs": [
+                        {"baseline": base, "diff": d.value, "ci95": [d.low, d.high]}
+                        for base in BASELINES
+                        if base in rows and base != name
+                        for d in (differences[name, base],)
+                    ],
+                    "calls": _by_role(row.account),
+                    "cost_usd": row.account.cost,
+                    "failed_calls": row.account.failed,
+                    "schedule": "full",
+                }
+            )
+    entries.sort(key=lambda entry: ORDER.index(entry["name"]))
+    journal = runner.ledger.journal
+    calls = journal.calls()
+    return {
+        "task": settings.task,
+        "method": settings.method,
+        "seeds": list(settings.seeds),
+        "models": {"teacher": settings.teacher, "students": list(settings.students)},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
+        "settings": {
+            "data": Path(data.source).name,
+            "filter": list(settings.filter),
+            "train": len(data.train),
+            "held_out": len(data.test),
+            "dropped": dict(data.dropped),
+            "positive": data.task.positive,
+            "exemplars": settings.exemplars,
+            "selection_examples": min(settings.selection_examples, len(data.train)),
+            "minibatch": min(settings.minibatch, len(data.train)),
+            "beam": settings.beam,
+            "reflections": settings.reflections,
+            "rounds": settings.rounds,
+        },
+        "results": entries,
+        "calls": {
+            "teacher": sum(n for (role, _), n in calls.items() if role == "teacher"),
+            "students": {lm: n for (role, lm), n in sorted(calls.items()) if role == "students"},
+        },
+        "cost_usd": None if journal.unpriced() else journal.spent(),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _runs(row: Row, runner: Runner) -> LabelledRuns:
+    read = [labels_of(report, runner.data) for report in row.reports]
+    return LabelledRuns(answers=[answers for _, answers, _ in read], measured=[measured for _, _, measured in read])
+
+
+def coverage_of(row: Row) -> float:
+    """Return the measured share of a row's held-out sittings."""
+    return sum(report.coverage for report in row.reports) / len(row.reports)
+
+
+def _by_seed(row: Row, values: tuple[float, ...], seeds: tuple[int, ...]) -> list[float]:
+    """Average the runs of each seed (`random` has many)."""
+    groups = [[v for v, s in zip(values, row.seeds, strict=True) if s == seed] for seed in seeds]
+    return [sum(group) / len(group) for group in groups if group]
+
+
+def _by_role(account: Account) -> dict[str, int]:
+    calls = {"teacher": 0, "students": 0}
+    for (role, _), n in account.calls.items():
+        calls[role] += n
+    return calls
+
+
+def command_of(settings: Settings) -> str:
+    """Return the command line that gives these settings."""
+    given = {k: v for k, v in dataclasses.asdict(settings).items() if v is not None and v != ()}
+    if settings.teacher == EMBEDDED_TEACHER:
+        del given["teacher"], given["students"]
+    words = ["lbt"]
+    for name, value in given.items():
+        default = next(f.default for f in dataclasses.fields(Settings) if f.name == name)
+        if value != default:
+            values = value if name == "filter" else [",".join(map(str, value)) if isinstance(value, tuple) else value]
+            words += [word for v in values for word in (f"--{name.replace('_', '-')}", shlex.quote(str(v)))]
+    return " ".join(words)

@@ -1,0 +1,53 @@
+"""Is the data fit for an exemplar search? Asked before any call is made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import dspy
+
+from lbt_dspy.errors import UserError
+
+
+def check_data(
+    trainset: Sequence[dspy.Example],
+    valset: Sequence[dspy.Example] | None,
+    field: str,
+    inputs: tuple[str, ...],
+    exemplars: int,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the predictor's input fields that the training examples hold, and the labels.
+
+    Args:
+        trainset: Where exemplars come from.
+        valset: Where selection examples come from, if not from `trainset`.
+        field: Name of the label's field.
+        inputs: Names of the predictor's input fields.
+        exemplars: Size of an exemplar set.
+
+    Raises:
+        UserError: A set is empty, lacks a field, has one label only or fewer examples than `exemplars`.
+    """
+    for name, examples in (("trainset", trainset), ("valset", valset)):
+        if examples is not None and not examples:
+            raise UserError(f"{name} is empty; give labelled examples")
+        if any(field not in example for example in examples or ()):
+            raise UserError(f"an example of {name} has no field {field!r}; the predictor's label is needed")
+        if any(example._input_keys is None for example in examples or ()):
+            raise UserError(f"an example of {name} does not say which fields are inputs; call .with_inputs(...) on it")
+    held = tuple(name for name in inputs if all(name in example for example in trainset))
+    if not held:
+        raise UserError(f"the training examples hold none of the predictor's input fields {', '.join(inputs)}")
+    if exemplars > len(trainset):
+        raise UserError(
+            f"exemplars must be at most the {len(trainset)} training examples but got {exemplars}; "
+            "give more data or ask for fewer"
+        )
+    counts = Counter(str(example[field]) for example in trainset)
+    if len(counts) < 2:
+        raise UserError(
+            f"all {len(trainset)} training examples have the one label {next(iter(counts))!r}; "
+            "a classifier needs examples of two labels or more"
+        )
+    return held, tuple(sorted(counts))
