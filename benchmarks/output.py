@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 WIDE = 140
+FULL_WIDTH = 120
+LEFT_OUT_WHEN_NARROW = ("acc.", "cover", "cost")
 
 
 def console() -> Console:
@@ -143,11 +145,14 @@ def _print(results: Mapping[str, Any], files: str, lost: int) -> None:
     from rich.table import Table
 
     out = console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, heading in enumerate(HEADINGS):
+    narrow = out.width < FULL_WIDTH
+    shown = [i for i, heading in enumerate(HEADINGS) if not narrow or heading not in LEFT_OUT_WHEN_NARROW]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0) if narrow else (0, 1))
+    for i in shown:
+        heading = HEADINGS[i].replace("-s", "- s") if narrow else HEADINGS[i]
         table.add_column(heading, justify="left" if i == 0 else "right", overflow="fold")
     for cells in comparison_cells(results):
-        table.add_row(*cells)
+        table.add_row(*(cells[i].replace(", ", ",") if narrow else cells[i] for i in shown))
     out.print(_heading(results))
     out.print(models_line(results))
     out.print(table)

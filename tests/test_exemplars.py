@@ -87,7 +87,7 @@ def test_the_search_learns_and_says_what_it_did(data, teacher_program):
                 assert all(answer != case.example.label for answer in case.wrong_answers.values())
     teacher, students = found.calls["teacher", "embedded/teacher"], found.calls["students", "embedded/words"]
     assert teacher > found.sets_scored * 70
-    assert 0 < students <= 5 * 24
+    assert 0 < students <= 6 * 24
 
 
 def test_no_set_is_scored_on_its_own_exemplars(data, teacher_program):
@@ -97,10 +97,11 @@ def test_no_set_is_scored_on_its_own_exemplars(data, teacher_program):
     assert scored.measured == len(data.train) - 6
 
 
-def test_zero_rounds_return_the_initial_set(data, teacher_program):
+def test_zero_rounds_return_the_best_initial_set(data, teacher_program):
     found = optimizer(rounds=0).search(teacher_program, trainset=data.train)
-    assert found.sets_scored == 1
-    assert found.best.exemplar_set.origin == "initial 0"
+    assert found.sets_scored == 2
+    assert found.best.exemplar_set.origin.startswith("initial ")
+    assert found.best.score == max(s.score for s in found.rounds[0].scored)
 
 
 def test_students_can_select(data, teacher_program):
@@ -189,7 +190,7 @@ def test_the_budget_is_a_gate_here_too(data, teacher_program):
     ledger = Ledger(budget=Budget(max_calls=100))
     with pytest.raises(BudgetSpentError):
         optimizer(ledger=ledger).compile(teacher_program, trainset=data.train)
-    assert ledger.journal.sent() <= 100
+    assert ledger.journal.sent() == 100 == sum(ledger.journal.calls().values())  # what was answered is kept
 
 
 def test_a_stopped_search_resumes_from_its_journal(server, data, tmp_path):

@@ -123,8 +123,7 @@ class Ledger:
         """
         known = self._known([call.key for call in calls])
         todo = {call.key: call for call in calls if call.key not in known}
-        if self.watcher is not None:
-            self.watcher.replied(role, list(known.values()), from_journal=len(known))
+        self._tell(role, list(known.values()), from_journal=len(known))
         inside = [call for call in todo.values() if call.engine.in_process]
         for start in range(0, len(inside), IN_PROCESS_COMMIT):
             known.update(self._ask_in_process(inside[start : start + IN_PROCESS_COMMIT], role))
@@ -176,6 +175,10 @@ class Ledger:
         self.finish()
         self.journal.close()
 
+    def _tell(self, role: str, replies: Sequence[Reply], *, from_journal: int = 0) -> None:
+        if self.watcher is not None:
+            self.watcher.replied(role, replies, from_journal=from_journal)
+
     def _known(self, keys: Sequence[bytes]) -> dict[bytes, Reply]:
         """Return the replies that need no call: recorded ones, and this run's failures."""
         found = {key: reply for key, reply in self.journal.replies(keys).items() if reply.text is not None}
@@ -184,20 +187,20 @@ class Ledger:
         return found
 
     def _ask_in_process(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
+        """Answer in this thread and commit once; what is answered before an error is committed too."""
         replies: dict[bytes, Reply] = {}
-        for call in calls:
-            self.budget.reserve(0.0)
-            self.budget.settle(0.0, 0.0)
-            answer = call.engine.answer(call.request, ())
-            replies[call.key] = Reply(answer.text)
         by_name: dict[str, list[tuple[bytes, Reply]]] = {}
-        for call in calls:
-            by_name.setdefault(call.engine.name, []).append((call.key, replies[call.key]))
-        for name, rows in by_name.items():
-            self.journal.record(role, name, rows)
-            self.journal.count_sent(role, name, len(rows))
-        if self.watcher is not None:
-            self.watcher.replied(role, list(replies.values()), from_journal=0)
+        try:
+            for call in calls:
+                self.budget.reserve(0.0)
+                self.budget.settle(0.0, 0.0)
+                reply = replies[call.key] = Reply(call.engine.answer(call.request, ()).text)
+                by_name.setdefault(call.engine.name, []).append((call.key, reply))
+        finally:
+            for name, rows in by_name.items():
+                self.journal.record(role, name, rows)
+                self.journal.count_sent(role, name, len(rows))
+        self._tell(role, list(replies.values()))
         return replies
 
     def _ask_outside(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
@@ -224,8 +227,7 @@ class Ledger:
         finally:
             with self._lock:
                 del self._in_flight[call.key]
-        if self.watcher is not None:
-            self.watcher.replied(role, [reply], from_journal=0)
+        self._tell(role, [reply])
         return reply
 
     def _pay(self, call: Call, role: str) -> Reply:
