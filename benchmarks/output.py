@@ -191,7 +191,7 @@ def print_plan(runner: Runner, retries: int) -> None:
 
     out = console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, heading in enumerate(("role", "model", "calls if none fails", "largest possible", "largest cost")):
+    for i, heading in enumerate(("role", "model", "calls if none fails", "largest possible", "cost, estimated")):
         table.add_column(heading, justify="left" if i < 2 else "right", no_wrap=True)
     lms = {engine_of(lm).name: lm for lm in (runner.teacher, *runner.students)}
     total, largest_total = 0, 0
@@ -204,5 +204,8 @@ def print_plan(runner: Runner, retries: int) -> None:
     table.add_row("all", "", f"{total:,}", f"{largest_total:,}", "")
     out.print("Dry run: no call was made.")
     out.print(table)
-    out.print(f"Largest possible: every call uses all of its {retries} retries. Cost: every prompt holds the longest")
-    out.print("training exemplars and every answer is as long as it may be; ? is an unknown price.")
+    out.print(
+        f"Largest possible: every call uses all of its {retries} retries. Cost: that of the largest count, if every"
+    )
+    out.print("prompt holds the longest training exemplars and every answer is as long as it may be; ? is an unknown")
+    out.print("price. The gates are --max-calls and --max-cost.")

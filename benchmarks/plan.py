@@ -19,9 +19,9 @@ def largest_plan(runner: Runner) -> Plan:
     teacher = engine_of(runner.teacher).name
     test, selection = len(data.test), min(s.selection_examples, len(data.train))
     minibatch = min(s.minibatch, len(data.train))
-    kept = [s.beam] * s.rounds
+    kept = [1, *[s.beam] * (s.rounds - 1)] if s.rounds else []
     new_per_set = min(MAX_NEW_SETS, s.reflections)
-    sets = s.beam + sum(k * new_per_set for k in kept)
+    sets = 1 + sum(k * new_per_set for k in kept)
     plan: Plan = Counter()
     plan["teacher", teacher] += test * (1 + RANDOM_DRAWS)  # zero, random
     for _, students in runner.groups():

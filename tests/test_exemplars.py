@@ -87,7 +87,7 @@ def test_the_search_learns_and_says_what_it_did(data, teacher_program):
                 assert all(answer != case.example.label for answer in case.wrong_answers.values())
     teacher, students = found.calls["teacher", "embedded/teacher"], found.calls["students", "embedded/words"]
     assert teacher > found.sets_scored * 70
-    assert 0 < students <= 6 * 24
+    assert 0 < students <= 5 * 24
 
 
 def test_no_set_is_scored_on_its_own_exemplars(data, teacher_program):
@@ -97,11 +97,10 @@ def test_no_set_is_scored_on_its_own_exemplars(data, teacher_program):
     assert scored.measured == len(data.train) - 6
 
 
-def test_zero_rounds_return_the_best_initial_set(data, teacher_program):
+def test_zero_rounds_return_the_initial_set(data, teacher_program):
     found = optimizer(rounds=0).search(teacher_program, trainset=data.train)
-    assert found.sets_scored == 2
-    assert found.best.exemplar_set.origin.startswith("initial ")
-    assert found.best.score == max(s.score for s in found.rounds[0].scored)
+    assert found.sets_scored == 1
+    assert found.best.exemplar_set.origin == "initial 0"
 
 
 def test_students_can_select(data, teacher_program):

@@ -1,6 +1,11 @@
+import http.server
+import json
+import threading
+
+import dspy
 import pytest
 
-from lbt_dspy import LMRoles, UserError
+from lbt_dspy import ExactMatch, Exam, Examiner, ExamProblem, Ledger, LMRoles, UserError
 from lbt_dspy.lms.user_lm import engine_of, public_url
 
 FLEET = """
@@ -127,3 +132,61 @@ def test_the_example_fleet_can_be_used(monkeypatch):
     lms = LMRoles(ROOT / "examples" / "litellm.yaml").lms(["gpt-4o-mini", "llama-8b", "gemma-local"])
     assert [lm.model for lm in lms] == ["gpt-4o-mini", "llama-8b", "gemma-local"]
     assert engine_of(lms[1]).identity.count("hosted_vllm/") == 2
+
+
+@pytest.fixture
+def recorder():
+    """A server that keeps the bodies it gets and always answers Yes."""
+    bodies = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            bodies.append(body)
+            message = {"role": "assistant", "content": "[[ ## label ## ]]\nYes"}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+            reply = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+            reply["usage"] = usage
+            data = json.dumps(reply).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1", bodies
+    server.shutdown()
+    server.server_close()
+
+
+def test_every_setting_of_a_name_is_sent(recorder, tmp_path, program):
+    """What the YAML says wins over the library's temperature 0; a reasoning model is not sent one it would refuse."""
+    url, bodies = recorder
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "model_list:\n- model_name: local\n  litellm_params:\n"
+        f"    {{model: hosted_vllm/m, api_base: '{url}', temperature: 0.7, top_k: 20, top_p: 0.9, max_tokens: 33,\n"
+        "     stop: [END], min_p: 0.1, extra_body: {chat_template_kwargs: {enable_thinking: false}}}\n"
+        "- model_name: plain\n"
+        f"  litellm_params: {{model: hosted_vllm/m, api_base: '{url}'}}\n"
+        "- model_name: reasoning\n"
+        f"  litellm_params: {{model: openai/gpt-5-mini, api_base: '{url}', api_key: none-needed}}\n"
+    )
+    problem = ExamProblem(example=dspy.Example(text="t", label="Yes").with_inputs("text"))
+    for lm in LMRoles(path).lms(["local", "plain", "reasoning"]):
+        examiner = Examiner(program, grader=ExactMatch("label"), ledger=Ledger(retries=0), config={"temperature": 0.0})
+        assert examiner.examine([Exam(material=(), problems=[problem])], [lm])[0][0].score == 1.0
+    local, plain, reasoning = bodies
+    wanted = {"temperature": 0.7, "top_k": 20, "top_p": 0.9, "min_p": 0.1, "stop": ["END"]}
+    assert {k: local.get(k) for k in wanted} == wanted
+    assert 33 in (local.get("max_tokens"), local.get("max_completion_tokens"))
+    assert local["chat_template_kwargs"] == {"enable_thinking": False}
+    assert plain["temperature"] == 0.0
+    assert "temperature" not in reasoning
+    assert all("seed" in body for body in bodies)

@@ -7,7 +7,7 @@ from typing import Any
 
 import dspy
 
-from lbt_dspy.exam.render import Renderer, UnreadableError
+from lbt_dspy.exam.render import Renderer, UnreadableError, open_settings
 from lbt_dspy.lms.ledger import Account, Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import request_seed
@@ -40,10 +40,8 @@ def ask_signature(
     engine = engine_of(lm)
     calls = []
     for values, parts in zip(inputs, seeds, strict=True):
-        settings = {k: v for k, v in config.items() if lm.kwargs.get(k) is None}
         number = request_seed(0, *parts)
-        if engine.takes_seed:
-            settings["seed"] = number
+        settings = open_settings(lm, engine, config, number)
         calls.append(renderer.prefix((), lm, engine, settings, number).call(values))
     outputs: list[dict[str, Any] | None] = []
     for reply in ledger.ask(calls, role="teacher", account=account):

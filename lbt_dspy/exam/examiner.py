@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dspy
 
 from lbt_dspy.exam.grading import Grader
-from lbt_dspy.exam.render import LazyCall, Renderer, UnreadableError, current_adapter
+from lbt_dspy.exam.render import LazyCall, Renderer, UnreadableError, current_adapter, open_settings
 from lbt_dspy.exam.whole_program import run_programs, single_predictor
 from lbt_dspy.lms.ledger import Account, Ledger
 from lbt_dspy.lms.user_lm import engine_of
@@ -111,10 +111,8 @@ class Examiner:
 
     def sampling(self, student: dspy.LM, sitting: int) -> dict[str, Any]:
         """Return the settings of one sitting: the LM's own win over the examiner's, and each sitting has its seed."""
-        config = {k: v for k, v in self.config.items() if student.kwargs.get(k) is None}
-        if engine_of(student).takes_seed:
-            config["seed"] = request_seed(self.seed, "sitting", sitting)
-        return config
+        seed = request_seed(self.seed, "sitting", sitting)
+        return open_settings(student, engine_of(student), self.config, seed)
 
     def _calls(self, exam: Exam, student: dspy.LM, sittings: int) -> list[LazyCall]:
         engine = engine_of(student)

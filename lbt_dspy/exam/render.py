@@ -38,6 +38,16 @@ def current_adapter(adapter: dspy.Adapter | None = None) -> dspy.Adapter:
     return chosen
 
 
+def open_settings(lm: dspy.LM, engine: ModelEngine, config: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return the settings of `config` that the LM itself leaves open and its engine takes, and the request's seed."""
+    settings = {k: v for k, v in config.items() if lm.kwargs.get(k) is None}
+    if not engine.takes_temperature:
+        settings.pop("temperature", None)
+    if engine.takes_seed:
+        settings["seed"] = seed
+    return settings
+
+
 def sampling_of(lm: dspy.LM, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the sampling settings of a call: the LM's own, overlaid by `config`; nothing about its connection."""
     merged = {**lm.kwargs, **config}

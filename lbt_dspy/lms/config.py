@@ -13,14 +13,14 @@ import yaml
 
 from lbt_dspy.errors import UserError
 
-SAMPLING = frozenset(
-    {"temperature", "top_p", "top_k", "min_p", "max_tokens", "max_completion_tokens", "stop", "frequency_penalty",
-     "presence_penalty", "repetition_penalty", "reasoning_effort", "extra_body"}
-)  # fmt: skip
+SAMPLING = frozenset({"temperature", "top_p", "top_k", "max_tokens", "stop"})
+"""Rendered into each request; other settings of a deployment (min_p, extra_body, ...) are added by the Router."""
 RETRY_SETTINGS = frozenset({"num_retries", "max_retries", "retry_policy", "model_group_retry_policy", "retry_after"})
 """Left to the ledger, which counts and pays for every request."""
 FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks")
 SECRET_NAME = re.compile(r"(?i)key|token|secret|password|credential|authorization|headers")
+LIMITS = frozenset({"rpm", "tpm", "timeout", "stream_timeout", "max_parallel_requests", "weight", "order", "tags"})
+"""Settings that cannot change an answer."""
 ENVIRONMENT = "os.environ/"
 
 
@@ -30,7 +30,7 @@ class Deployment:
 
     name: str
     params: Mapping[str, Any]
-    """`litellm_params`: where and what; environment references resolved, sampling and retry settings taken out."""
+    """`litellm_params`: where and what; environment references resolved, `sampling` and retry settings taken out."""
     info: Mapping[str, Any] = field(default_factory=dict)
     """`model_info`: prices and limits."""
     sampling: Mapping[str, Any] = field(default_factory=dict)

@@ -39,6 +39,8 @@ class ModelEngine(ABC):
     """True: runs in this process, costs nothing, cannot fail for outside reasons; called in the caller's thread."""
     takes_seed = True
     """Whether requests may carry a `seed`."""
+    takes_temperature = True
+    """Whether requests may carry a `temperature` that nobody asked for by name (reasoning models refuse it)."""
     secrets: tuple[str, ...] = ()
     """Texts that must never be written anywhere."""
 

@@ -15,11 +15,12 @@ from typing import Any
 
 from dspy import lm15
 from dspy.clients.engines.litellm_errors import to_lm15_error
+from dspy.clients.lm import _is_openai_reasoning_model
 from dspy.clients.lm15_boundary import request_kwargs
 from dspy.lm15 import Request
 
 from lbt_dspy.errors import UserError
-from lbt_dspy.lms.config import Deployment, LMConfig
+from lbt_dspy.lms.config import LIMITS, SECRET_NAME, Deployment, LMConfig
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault, NotSent, scrub
 from lbt_dspy.lms.litellm_setup import litellm
@@ -113,6 +114,7 @@ class RouterEngine(ModelEngine):
         super().__init__(name, _identity(name, self._deployments))
         self.secrets = config.secrets
         self.takes_seed = all(_takes_seed(d) for d in self._deployments)
+        self.takes_temperature = not any(_is_openai_reasoning_model(d.params["model"]) for d in self._deployments)
         self._prices = [_price(d) for d in self._deployments]
 
     def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
@@ -194,12 +196,12 @@ def _chain(fallbacks: Mapping[str, Any], kind: str, name: str) -> list[str]:
 
 def _identity(name: str, deployments: Sequence[Deployment]) -> str:
     """Name every endpoint that may answer, and how it is set up, without anything secret."""
-    places = sorted(
-        json.dumps([d.name, d.params["model"], public_url(str(d.params.get("api_base") or "")),
-                    str(d.params.get("api_version") or "")])
-        for d in deployments
-    )  # fmt: skip
-    return "|".join([name, *dict.fromkeys(places)])
+    places = set()
+    for d in deployments:
+        setup = {k: v for k, v in d.params.items() if k not in LIMITS and not SECRET_NAME.search(k)}
+        setup["api_base"] = public_url(str(setup.get("api_base") or ""))
+        places.add(json.dumps([d.name, setup], sort_keys=True, default=str))
+    return "|".join([name, *sorted(places)])
 
 
 def _takes_seed(deployment: Deployment) -> bool:

@@ -98,7 +98,7 @@ class ExemplarSearch:
     program: dspy.Module
     """A copy of the given program with the best exemplar set as demonstrations of the named predictor."""
     rounds: tuple[Round, ...]
-    """Round 0 (the initial sets) and every round after it."""
+    """Round 0 (the initial set) and every round after it."""
     calls: Mapping[tuple[str, str], int]
     """Calls that this search needs by (role, LM name), as if it ran alone."""
     cost: float | None

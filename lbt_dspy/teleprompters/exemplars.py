@@ -37,9 +37,9 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
         exam_students: LMs that read the exemplars and sit the exams; their mistakes drive the revisions. The teacher
             itself may be among them.
         exemplars: K, size of an exemplar set, at least 1.
-        rounds: Rounds of criticism and revision, at least 0; 0 returns the best initial set.
-        beam: Sets kept after a round, and number of initial sets, at least 1.
-        init: `train`: initial sets are drawn from the training set, balanced by label.
+        rounds: Rounds of criticism and revision, at least 0; 0 returns the initial set.
+        beam: Sets kept after a round, at least 1.
+        init: `train`: the one initial set is drawn from the training set, balanced by label.
         minibatch: Training examples that the students answer in a round, at least 1.
         selection_examples: Examples on which sets are scored, at least 1; all there are when there are fewer. More
             cost more calls and make the choice less noisy: 400 or more.
@@ -100,7 +100,7 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
             ("max_new_sets", max_new_sets),
         ):  # fmt: skip
             check_at_least(name, value, 1, "see the docstring of LbTExemplars for its default")
-        check_at_least("rounds", rounds, 0, "0 returns the best initial set")
+        check_at_least("rounds", rounds, 0, "0 returns the initial set")
         self.metric = metric
         self.exam_students = tuple(exam_students)
         self.exemplars = exemplars
@@ -171,10 +171,9 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
         watch: Callable[[Round], None] | None,
     ) -> ExemplarSearch:
         chosen = self._selection(room, candidates)
-        initial = [moves.draw_set(room, pool, self.exemplars, "initial", i) for i in range(self.beam)]
-        distinct = {exemplar_set.content: exemplar_set for exemplar_set in initial}
-        scored = self._score(room, list(distinct.values()), chosen)
-        rounds = [Round(number=0, beam=moves.best_first(scored, self.beam), scored=tuple(scored))]
+        initial = moves.draw_set(room, pool, self.exemplars, "initial", 0)
+        scored = tuple(self._score(room, [initial], chosen))
+        rounds = [Round(number=0, beam=scored, scored=scored)]
         if watch is not None:
             watch(rounds[0])
         for number in range(1, self.rounds + 1):
