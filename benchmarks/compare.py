@@ -10,14 +10,14 @@ import dspy
 
 from lbt_dspy.benchmarks.labelled_data import LabelledData
 from lbt_dspy.benchmarks.settings import Settings
-from lbt_dspy.exam.examiner import Exam, Examiner
+from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.lms.ledger import Account, Ledger
 from lbt_dspy.metrics.labels import BinaryF1
 from lbt_dspy.sampling import balanced, stream
 from lbt_dspy.teleprompters.exemplar_records import ExemplarSearch, ExemplarSet, ScoredSet
 from lbt_dspy.teleprompters.exemplars import LbTExemplars
-from lbt_dspy.types import ExamProblem, ExamReport
+from lbt_dspy.types import Exam, ExamProblem, ExamReport
 
 RANDOM_DRAWS = 20
 CURVE = "by round"

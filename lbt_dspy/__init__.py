@@ -15,7 +15,7 @@ _HOME = {
     "Account": "lbt_dspy.lms.ledger",
     "Budget": "lbt_dspy.budget",
     "BudgetSpentError": "lbt_dspy.errors",
-    "Exam": "lbt_dspy.exam.examiner",
+    "Exam": "lbt_dspy.types",
     "ExamProblem": "lbt_dspy.types",
     "ExamReport": "lbt_dspy.types",
     "Examiner": "lbt_dspy.exam.examiner",
@@ -35,14 +35,14 @@ __all__ = ["__version__", *sorted(_HOME)]
 if TYPE_CHECKING:
     from lbt_dspy.budget import Budget
     from lbt_dspy.errors import BudgetSpentError, LbTError, UserError
-    from lbt_dspy.exam.examiner import Exam, Examiner
+    from lbt_dspy.exam.examiner import Examiner
     from lbt_dspy.exam.grading import ExactMatch, Grader
     from lbt_dspy.journal import Journal
     from lbt_dspy.lms.ledger import Account, Ledger
     from lbt_dspy.lms.roles import LMRoles
     from lbt_dspy.signatures import classification
     from lbt_dspy.teleprompters.exemplars import LbTExemplars
-    from lbt_dspy.types import ExamProblem, ExamReport, Mark
+    from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ exemplar set: the K in-context examples that M3 optimises.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,6 +53,14 @@ class ExamProblem:
 
     example: dspy.Example
     """Inputs and reference outputs; `example.with_inputs(...)` must have been called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exam:
+    """What a student reads, and what it is then asked."""
+
+    material: Material
+    problems: Sequence[ExamProblem]
 
 
 @dataclass(frozen=True, kw_only=True)

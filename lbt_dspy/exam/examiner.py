@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dspy
 
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.render import LazyCall, Renderer, UnreadableError, current_adapter, open_settings
-from lbt_dspy.exam.whole_program import run_programs, single_predictor
+from lbt_dspy.exam.whole_program import WholeProgram, single_predictor
 from lbt_dspy.lms.ledger import Account, Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import request_seed
-from lbt_dspy.types import ExamProblem, ExamReport, Mark, Reply, Sitting
-
-if TYPE_CHECKING:
-    from lbt_dspy.types import Material
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exam:
-    """What a student reads, and what it is then asked."""
-
-    material: Material
-    problems: Sequence[ExamProblem]
+from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Reply, Sitting
 
 
 class Examiner:
@@ -92,7 +80,11 @@ class Examiner:
         """
         account = Account() if account is None else account
         if not self._alone:
-            return run_programs(self, exams, students, role=role, account=account, sittings=sittings)
+            whole = WholeProgram(
+                program=self.program, predictor=self.name, adapter=self.adapter, grader=self.grader,
+                ledger=self.ledger, sampling=self.sampling, role=role, account=account,
+            )  # fmt: skip
+            return whole.examine(exams, students, sittings)
         calls: list[LazyCall] = []
         for exam in exams:
             for student in students:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import contextvars
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dspy
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import AdapterParseError
 
 from lbt_dspy.errors import CallFailedError, LbTError, UserError
-from lbt_dspy.exam.render import call_of
+from lbt_dspy.exam.grading import Grader
+from lbt_dspy.exam.render import call_of, sampling_of
 from lbt_dspy.lms.engine import AsyncEngine, as_response
 from lbt_dspy.lms.ledger import Account, Ledger
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.types import ExamProblem, ExamReport, Mark, Sitting
-
-if TYPE_CHECKING:
-    from lbt_dspy.exam.examiner import Exam, Examiner
+from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Sitting
 
 
 def single_predictor(program: dspy.Module, name: str | None) -> tuple[str, dspy.Predict, bool]:
@@ -67,86 +65,83 @@ class PaidEngine:
         return self
 
 
-def run_programs(
-    examiner: Examiner,
-    exams: Sequence[Exam],
-    students: Sequence[dspy.LM],
-    *,
-    role: str,
-    account: Account,
-    sittings: int,
-) -> list[list[ExamReport]]:
-    """Run a copy of the program per (material, student, sitting) on each problem.
+@dataclass(frozen=True, kw_only=True)
+class WholeProgram:
+    """Examines students in a program of any shape, in as many threads as the ledger has workers."""
 
-    Raises:
-        LbTError: No run of the program at all came to an answer.
-    """
-    papers = [
-        (program_for(examiner, exam, student, sitting, role, account), problem)
-        for exam in exams
-        for student in students
-        for sitting in range(sittings)
-        for problem in exam.problems
-    ]
-    ledger = examiner.ledger
-    with ThreadPoolExecutor(ledger.workers, thread_name_prefix="lbt-program") as pool:
-        runs = [functools.partial(sit, examiner, program, problem) for program, problem in papers]
-        futures = [pool.submit(contextvars.copy_context().run, run) for run in runs]
-        try:
-            ledger.map(futures)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    done = iter(future.result() for future in futures)
-    reports = []
-    for exam in exams:
-        row = []
-        for student in students:
-            by_sitting = [[next(done) for _ in exam.problems] for _ in range(sittings)]
-            row.append(ExamReport(student=engine_of(student).name, sittings=tuple(zip(*by_sitting, strict=True))))
-        reports.append(row)
-    _check_some_measured(reports)
-    return reports
+    program: dspy.Module
+    predictor: str
+    """Name of the predictor that reads the material and asks the student."""
+    adapter: dspy.Adapter
+    grader: Grader
+    ledger: Ledger
+    sampling: Callable[[dspy.LM, int], dict[str, Any]]
+    """Settings of a student's sitting number."""
+    role: str
+    account: Account
 
+    def examine(self, exams: Sequence[Exam], students: Sequence[dspy.LM], sittings: int) -> list[list[ExamReport]]:
+        """Run a copy of the program per (material, student, sitting) on each problem.
 
-def program_for(
-    examiner: Examiner, exam: Exam, student: dspy.LM, sitting: int, role: str, account: Account
-) -> tuple[dspy.Module, dspy.LM | None]:
-    """Return a copy of the program whose named predictor reads the material and asks the student."""
+        Raises:
+            LbTError: No run of the program at all came to an answer.
+        """
+        runs = [
+            functools.partial(self._sit, *self._copy(exam, student, sitting), problem)
+            for exam in exams
+            for student in students
+            for sitting in range(sittings)
+            for problem in exam.problems
+        ]
+        with ThreadPoolExecutor(self.ledger.workers, thread_name_prefix="lbt-program") as pool:
+            futures = [pool.submit(contextvars.copy_context().run, run) for run in runs]
+            try:
+                self.ledger.map(futures)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        done = iter([future.result() for future in futures])
+        reports = [[self._report(exam, student, sittings, done) for student in students] for exam in exams]
+        _check_some_measured(reports)
+        return reports
 
-    def paid(lm: dspy.LM, of: str, config: dict[str, Any]) -> dspy.LM:
-        engine = PaidEngine(lm=lm, ledger=examiner.ledger, role=of, account=account, sitting=sitting)
-        kept = {k: v for k, v in {**lm.kwargs, **config}.items() if v is not None and k != "rollout_id"}
-        kept = {k: v for k, v in kept.items() if k not in ("api_key", "api_base", "base_url", "timeout")}
+    def _report(self, exam: Exam, student: dspy.LM, sittings: int, done: Iterator[Sitting]) -> ExamReport:
+        by_sitting = [[next(done) for _ in exam.problems] for _ in range(sittings)]
+        return ExamReport(student=engine_of(student).name, sittings=tuple(zip(*by_sitting, strict=True)))
+
+    def _copy(self, exam: Exam, student: dspy.LM, sitting: int) -> tuple[dspy.Module, dspy.LM | None]:
+        """Return a copy of the program, all of whose calls go through the ledger, and the LM of its other parts."""
+        copy = self.program.deepcopy()
+        default = dspy.settings.lm
+        for name, predictor in copy.named_predictors():
+            if name == self.predictor:
+                predictor.demos = list(exam.material)
+                predictor.lm = self._paid(student, self.role, sitting, self.sampling(student, sitting))
+            elif predictor.lm is not None:
+                predictor.lm = self._paid(predictor.lm, "teacher", sitting, {})
+        return copy, None if default is None else self._paid(default, "teacher", sitting, {})
+
+    def _paid(self, lm: dspy.LM, role: str, sitting: int, config: dict[str, Any]) -> dspy.LM:
+        engine = PaidEngine(lm=lm, ledger=self.ledger, role=role, account=self.account, sitting=sitting)
+        kept = sampling_of(lm, config)
         return dspy.LM(lm.model, engine=engine, async_engine=AsyncEngine(engine), cache=False, num_retries=0, **kept)
 
-    copy = examiner.program.deepcopy()
-    default = dspy.settings.lm
-    for name, predictor in copy.named_predictors():
-        if name == examiner.name:
-            predictor.demos = list(exam.material)
-            predictor.lm = paid(student, role, examiner.sampling(student, sitting))
-        elif predictor.lm is not None:
-            predictor.lm = paid(predictor.lm, "teacher", {})
-    return copy, None if default is None else paid(default, "teacher", {})
-
-
-def sit(examiner: Examiner, paper: tuple[dspy.Module, dspy.LM | None], problem: ExamProblem) -> Sitting:
-    """Run the program once; a failed call is not measured, an unreadable answer is wrong."""
-    program, default = paper
-    try:
-        with dspy.context(lm=default, adapter=examiner.adapter, trace=[], disable_history=True):
-            prediction = program(**problem.example.inputs())
-    except AdapterParseError:
-        return Sitting(fields=None, mark=Mark(value=0.0, reason="unreadable answer"))
-    except Exception as error:
-        for cause in _causes(error):
-            if isinstance(cause, LbTError) and not isinstance(cause, CallFailedError):
-                raise cause from None
-        failed = next((c for c in _causes(error) if isinstance(c, CallFailedError)), error)
-        return Sitting(fields=None, mark=Mark(value=None, reason=f"{type(failed).__name__}: {failed}"))
-    fields = dict(prediction.items())
-    return Sitting(fields=fields, mark=examiner.grader.grade(problem.example, fields))
+    def _sit(self, program: dspy.Module, default: dspy.LM | None, problem: ExamProblem) -> Sitting:
+        """Run the program once; a failed call is not measured, an unreadable answer is wrong."""
+        try:
+            with dspy.context(lm=default, adapter=self.adapter, trace=[], disable_history=True):
+                prediction = program(**problem.example.inputs())
+        except AdapterParseError:
+            return Sitting(fields=None, mark=Mark(value=0.0, reason="unreadable answer"))
+        except Exception as error:
+            causes = _causes(error)
+            for cause in causes:
+                if isinstance(cause, LbTError) and not isinstance(cause, CallFailedError):
+                    raise cause from None
+            failed = next((cause for cause in causes if isinstance(cause, CallFailedError)), error)
+            return Sitting(fields=None, mark=Mark(value=None, reason=f"{type(failed).__name__}: {failed}"))
+        fields = dict(prediction.items())
+        return Sitting(fields=fields, mark=self.grader.grade(problem.example, fields))
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

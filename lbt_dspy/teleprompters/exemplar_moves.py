@@ -10,12 +10,12 @@ import dspy
 import numpy as np
 
 from lbt_dspy.exam.asking import ask_signature
-from lbt_dspy.exam.examiner import Exam, Examiner
+from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.lms.ledger import Account
 from lbt_dspy.sampling import balanced, stream
 from lbt_dspy.signatures import REFLECT_OUTPUT, REVISE_OUTPUT, Reflect, Revise
 from lbt_dspy.teleprompters.exemplar_records import Case, ExemplarSet, Proposal, ScoredSet
-from lbt_dspy.types import ExamProblem, ExamReport
+from lbt_dspy.types import Exam, ExamProblem, ExamReport
 
 SHORTEST_REFLECTION = 6
 UNREADABLE = "(unreadable)"
