@@ -14,7 +14,7 @@ from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.lms.ledger import Account, Ledger
 from lbt_dspy.metrics.labels import BinaryF1
-from lbt_dspy.sampling import balanced, stream
+from lbt_dspy.teleprompters.exemplar_moves import random_set
 from lbt_dspy.teleprompters.exemplar_records import ExemplarSearch, ExemplarSet, ScoredSet
 from lbt_dspy.teleprompters.exemplars import LbTExemplars
 from lbt_dspy.types import Exam, ExamProblem, ExamReport
@@ -113,7 +113,7 @@ class Runner:
     def _random(self, comparison: Comparison, seed: int) -> None:
         self.tell(f"seed {seed}: random")
         row = comparison.row("random")
-        draws = [self._draw(seed, "random row", i).exemplars for i in range(RANDOM_DRAWS)]
+        draws = [drawn.exemplars for drawn in self._random_sets(seed, RANDOM_DRAWS)]
         for report in self._held_out(draws, seed, row.account):
             row.add(seed, report)
 
@@ -148,7 +148,7 @@ class Runner:
         self.tell(f"seed {seed}: random-search")
         row = comparison.row("random-search")
         optimizer = self.optimizer(seed, (self.teacher,))
-        sets = [self._draw(seed, "random search", i) for i in range(search.sets_scored)]
+        sets = self._random_sets(seed, search.sets_scored)
         scored = optimizer.score_sets(self.program, sets, trainset=self.data.train, account=row.account)
         best: ScoredSet = max(scored, key=lambda s: s.rank)
         row.add(seed, self._held_out([best.exemplar_set.exemplars], seed, row.account)[0])
@@ -162,11 +162,11 @@ class Runner:
             ledger=self.ledger, seed=seed,
         )  # fmt: skip
 
-    def _draw(self, seed: int, purpose: str, number: int) -> ExemplarSet:
-        rng = stream(seed, purpose, number)
+    def _random_sets(self, seed: int, count: int) -> list[ExemplarSet]:
         label = self.data.task.label_field
-        drawn = balanced(self.data.train, self.settings.exemplars, lambda e: e[label], rng)
-        return ExemplarSet(exemplars=tuple(drawn), origin=f"{purpose} {number}")
+        return [
+            random_set(self.data.train, self.settings.exemplars, lambda e: str(e[label]), seed, i) for i in range(count)
+        ]
 
     def _held_out(self, materials: Sequence[tuple[dspy.Example, ...]], seed: int, account: Account) -> list[ExamReport]:
         examiner = Examiner(

@@ -108,7 +108,7 @@ def _notes(results: Mapping[str, Any], lost: int) -> list[str]:
     calls = results["calls"]
     notes = [
         "F1 and accuracy in %, on the held-out examples; intervals: paired bootstrap over them, 2,000 resamples. "
-        "Calls: what the row needs by itself.",
+        "Columns teacher and students: the calls that a row needs by itself.",
         f"Calls made in all: teacher {calls['teacher']:,}, students "
         f"{', '.join(f'{name} {n:,}' for name, n in calls['students'].items()) or '0'}; cost "
         f"{dollars(results['cost_usd'])}; {results['seconds']:.0f} s.",

@@ -100,7 +100,7 @@ def test_no_set_is_scored_on_its_own_exemplars(data, teacher_program):
 def test_zero_rounds_return_the_initial_set(data, teacher_program):
     found = optimizer(rounds=0).search(teacher_program, trainset=data.train)
     assert found.sets_scored == 1
-    assert found.best.exemplar_set.origin == "initial 0"
+    assert found.best.exemplar_set.origin == "random set 0"
 
 
 def test_students_can_select(data, teacher_program):

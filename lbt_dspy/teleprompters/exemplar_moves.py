@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,10 +47,15 @@ class Classroom:
         return tuple(" ".join(str(example[name]).casefold().split()) for name in self.input_fields)
 
 
-def draw_set(room: Classroom, pool: Sequence[dspy.Example], size: int, purpose: str, number: int) -> ExemplarSet:
-    """Draw `size` exemplars from the training set, as evenly over the labels as it allows."""
-    rng = stream(room.seed, purpose, number)
-    return ExemplarSet(exemplars=tuple(balanced(pool, size, room.label_of, rng)), origin=f"{purpose} {number}")
+def random_set(
+    pool: Sequence[dspy.Example], size: int, label_of: Callable[[dspy.Example], str], seed: int, number: int
+) -> ExemplarSet:
+    """Return random set `number` of a seed: `size` exemplars, as evenly over the labels as the pool allows.
+
+    A search starts from number 0. Who compares it with random sets takes the same ones, so that none is paid for twice.
+    """
+    drawn = balanced(pool, size, label_of, stream(seed, "random set", number))
+    return ExemplarSet(exemplars=tuple(drawn), origin=f"random set {number}")
 
 
 def problems_for(room: Classroom, exemplar_set: ExemplarSet, examples: Sequence[dspy.Example]) -> list[ExamProblem]:

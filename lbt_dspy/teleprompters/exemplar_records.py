@@ -15,7 +15,7 @@ class ExemplarSet:
 
     exemplars: tuple[dspy.Example, ...]
     origin: str
-    """`seed 0` for a draw from the training set, `round 2, set 1, reflection 3` for a teacher's revision."""
+    """`random set 0` for a draw from the training set, `round 2, set 1, reflection 3` for a teacher's revision."""
 
     @property
     def content(self) -> frozenset[tuple[tuple[str, str], ...]]:

@@ -171,7 +171,7 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
         watch: Callable[[Round], None] | None,
     ) -> ExemplarSearch:
         chosen = self._selection(room, candidates)
-        initial = moves.draw_set(room, pool, self.exemplars, "initial", 0)
+        initial = moves.random_set(pool, self.exemplars, room.label_of, room.seed, 0)
         scored = tuple(self._score(room, [initial], chosen))
         rounds = [Round(number=0, beam=scored, scored=scored)]
         if watch is not None:
