@@ -112,10 +112,12 @@ def _by_role(account: Account) -> dict[str, int]:
 
 
 def command_of(settings: Settings) -> str:
-    """Return the command line that gives these settings."""
+    """Return the command line that gives these settings; of folders and files only the names."""
     given = {k: v for k, v in dataclasses.asdict(settings).items() if v is not None and v != ()}
     if settings.teacher == EMBEDDED_TEACHER:
         del given["teacher"], given["students"]
+    for name in {"data", "config"} & set(given):
+        given[name] = f"DIR/{Path(given[name]).name}" if given[name] != "hf" else "hf"
     words = ["lbt"]
     for name, value in given.items():
         default = next(f.default for f in dataclasses.fields(Settings) if f.name == name)
