@@ -4,7 +4,7 @@ Shipped: `data/fallacy_{train,test}.jsonl`, short English arguments written for 
 `data/README.md`). With `--data hf`: tasksource/logical-fallacy, i.e. the LOGIC and LogicClimate sets of Jin et al.,
 "Logical Fallacy Detection", arXiv 2202.13758 (no licence stated; not shipped).
 
-One shipped row: {"id": "train-8", "text": "Two dogs on our lane bark at the postman, and both are terriers, so there
+One shipped row: {"id": "train-21", "text": "Two dogs on our lane bark at the postman, and both are terriers, so there
 you have it: if a terrier moves in next door, say goodbye to quiet.", "label": 1, "kind": "faulty generalization",
 "topic": "neighbours"}
 """

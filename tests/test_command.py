@@ -133,6 +133,7 @@ BAD_CALLS = [
     ("--task fallacy --students embedded/words", "needs a --teacher"),
     ("--task fallacy --teacher embedded/teacher --students embedded/words,", "with commas between"),
     ("--task fallacy --teacher m --config nowhere.yaml", "cannot be read"),
+    ("--task fallacy --teacher m --config README.md", "no readable YAML"),
     ("--task fallacy --teacher openai/gpt-4o-mini", "export OPENAI_API_KEY"),
     ("--task fallacy --teacher hosted_vllm/m@http://127.0.0.1:1/v1 --max-cost 1", "input_cost_per_token"),
     ("--task fallacy --json no/such/folder/x.json", "--json no/such/folder/x.json cannot be written"),
@@ -146,7 +147,8 @@ BAD_CALLS = [
 def test_a_mistake_is_one_line_and_exit_code_2(words, says, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    code, out, err = run(*words.split(), capsys=capsys)
+    words = [str(ROOT / word) if word == "README.md" else word for word in words.split()]
+    code, out, err = run(*words, capsys=capsys)
     assert code == 2
     assert says in err
     assert err.count("\n") == 1

@@ -3,6 +3,7 @@ import re
 from collections import Counter
 
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -29,6 +30,14 @@ def test_the_shipped_set_is_large_enough_varied_and_without_near_duplicates():
     assert not [text for text in test if five_word_runs(text) & runs]
     vectorizer = TfidfVectorizer().fit(train + test)
     assert (vectorizer.transform(train) @ vectorizer.transform(test).T).max() < 0.6
+
+
+def test_the_row_that_the_task_quotes_is_real():
+    from lbt_dspy.benchmarks import fallacy
+
+    quoted = json.loads(" ".join(fallacy.__doc__.split("One shipped row: ")[1].split()))
+    shipped = (ROOT / "benchmarks" / "data" / "fallacy_train.jsonl").read_text().splitlines()
+    assert quoted in [json.loads(line) for line in shipped]
 
 
 @given(

@@ -19,7 +19,7 @@ from lbt_dspy import (
     Ledger,
     LMRoles,
 )
-from lbt_dspy.errors import ModelRejectedError, ModelUnreachableError
+from lbt_dspy.errors import ModelRejectedError, ModelUnreachableError, StoppedError
 from lbt_dspy.lms import ledger as ledger_module
 from lbt_dspy.lms.faults import fault_of, scrub
 
@@ -120,6 +120,8 @@ def test_the_call_limit_is_never_exceeded(workers, server, program):
     with server("--rate-limit", "0.2", "--server-error", "0.1") as base_url:
         ledger = Ledger(budget=Budget(max_calls=70), workers=workers)
         with pytest.raises(BudgetSpentError, match="70 calls"):
+            examine(program, vllm(base_url), ledger, count=200)
+        with pytest.raises(StoppedError, match="make a new one on the same journal"):
             examine(program, vllm(base_url), ledger, count=200)
         ledger.close()
         assert stats(base_url)["requests"] == 70

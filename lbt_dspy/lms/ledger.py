@@ -198,12 +198,14 @@ class Ledger:
                 by_name.setdefault(call.engine.name, []).append((call.key, reply))
         finally:
             for name, rows in by_name.items():
-                self.journal.record(role, name, rows)
                 self.journal.count_sent(role, name, len(rows))
+                self.journal.record(role, name, rows)
         self._tell(role, list(replies.values()))
         return replies
 
     def _ask_outside(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
+        if calls and self._stopped.is_set():
+            raise StoppedError("this ledger was stopped; make a new one on the same journal to go on")
         futures = {call.key: self._pool.submit(self._once, call, role) for call in calls}
         self.map(list(futures.values()))
         return {key: future.result() for key, future in futures.items()}
