@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def load_data(task: str, source: str | None, filters: Iterable[str]) -> Labelled
         rows = _read_folder(Path(source))
     for wish in filters:
         rows = _filtered(rows, wish)
-    names = {"1": "Yes", "0": "No"}
+    names = {"1": "Yes", "0": "No", "Yes": "Yes", "No": "No"}
     train = _pairs(rows["train"], names, "train")
     test = [pair for split in HELD_OUT if split in rows for pair in _pairs(rows[split], names, split)]
     train, test, dropped = clean(train, test)
@@ -84,8 +85,10 @@ def _pairs(rows: list[dict[str, Any]], names: Mapping[str, str], split: str) -> 
     pairs = []
     for number, row in enumerate(rows, 1):
         label = str(row.get("label"))
-        if not isinstance(row.get("text"), str) or label not in names:
-            raise UserError(f"row {number} of {split} needs a text and a label 1 or 0, not {row.get('label')!r}")
+        if not isinstance(row.get("text"), str):
+            raise UserError(f"row {number} of {split} needs a text, a string, not {row.get('text')!r}")
+        if label not in names:
+            raise UserError(f"row {number} of {split} needs a label, 1 or 0, not {row.get('label')!r}")
         pairs.append((row["text"], names[label]))
     return pairs
 
@@ -110,8 +113,9 @@ def _read_folder(folder: Path) -> Rows:
             except (OSError, UnicodeDecodeError) as error:
                 raise UserError(f"{path} cannot be read ({error}); it must be UTF-8 JSON lines") from None
     for split in ("train", "test"):
-        if split not in rows:
-            raise UserError(f"--data {folder} has no {split}.jsonl; it needs train.jsonl and test.jsonl")
+        if not rows.get(split):
+            state = "an empty" if split in rows else "no"
+            raise UserError(f"--data {folder} has {state} {split}.jsonl; it needs train.jsonl and test.jsonl")
     return rows
 
 
@@ -134,6 +138,8 @@ def _read_hub(module: Any) -> Rows:
     import datasets
 
     rows: Rows = {}
+    for name in ("huggingface_hub", "httpx", "datasets"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say of each retry is said once, below
     try:
         for ours, theirs in module.HUB_SPLITS.items():
             found = [module.read_hub_row(row) for row in datasets.load_dataset(module.HUB, split=theirs)]

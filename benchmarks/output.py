@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lbt_dspy.benchmarks.compare import Comparison, Runner, labels_of
 from lbt_dspy.benchmarks.outcome import ORDER, command_of, coverage_of
-from lbt_dspy.benchmarks.plan import largest_plan, largest_prompt_cost
+from lbt_dspy.benchmarks.plan import call_costs, largest_plan
 from lbt_dspy.benchmarks.settings import Settings
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.user_lm import engine_of
@@ -25,11 +25,12 @@ FULL_WIDTH = 120
 LEFT_OUT_WHEN_NARROW = ("acc.", "cover", "cost")
 
 
-def console() -> Console:
+def console(*, errors: bool = False) -> Console:
     """Return the console of the results; where no terminal sets a width, tables are not folded."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, soft_wrap=True)
+    terminal = (sys.stderr if errors else sys.stdout).isatty()
+    return Console(width=None if terminal else WIDE, highlight=False, soft_wrap=True, stderr=errors)
 
 
 def check_json_path(path: str | None) -> None:
@@ -53,6 +54,7 @@ def write_run(
     (folder / "results.json").write_text(text, encoding="utf-8")
     if json_path == "-":
         sys.stdout.write(text)
+        print(f"the run's folder: {folder}", file=sys.stderr)
     else:
         if json_path is not None:
             Path(json_path).write_text(text, encoding="utf-8")
@@ -81,7 +83,7 @@ def _plot(path: Path, results: Mapping[str, Any], comparison: Comparison) -> Non
     seeds = len(results["seeds"])
     names = [results["models"]["teacher"], *results["models"]["students"]]
     kind = "statistical models (embedded)" if all(n.startswith("embedded/") for n in names) else f"teacher {names[0]}"
-    band = f"mean of {seeds} seeds, band: standard error over seeds" if seeds > 1 else "one seed"
+    band = f"mean of {seeds} seeds, bars: standard error over seeds" if seeds > 1 else "one seed"
     title = f"{results['task']}, {kind}; {band}"
     plot_f1_by_round(path, curves, levels, title)
 
@@ -97,9 +99,10 @@ def models_line(results: Mapping[str, Any]) -> str:
 
 def _heading(results: Mapping[str, Any]) -> str:
     s = results["settings"]
+    source = ", ".join([s["data"], *s["filter"]])
     return (
-        f"{results['task']} ({s['data']}): {s['train']} training, {s['held_out']} held-out examples; "
-        f"K = {s['exemplars']}, {s['selection_examples']} selection examples, {s['rounds']} rounds, seeds "
+        f"{results['task']} ({source}): {s['train']} training, {s['held_out']} held-out examples; "
+        f"K = {s['exemplars']}, {s['selection_examples']} selection examples, {s['rounds']} rounds; seeds "
         f"{','.join(map(str, results['seeds']))}"
     )
 
@@ -156,14 +159,16 @@ def _print(results: Mapping[str, Any], files: str, lost: int) -> None:
     out.print(_heading(results))
     out.print(models_line(results))
     out.print(table)
+    if narrow:
+        out.print("(acc., cover and cost are in report.md, and here on a wider terminal)")
     for note in _notes(results, lost):
         out.print(note)
     out.print(files)
 
 
-def partial_table(runner: Runner, comparison: Comparison) -> None:
-    """Print what is known when a run stops early."""
-    out = console()
+def partial_table(runner: Runner, comparison: Comparison, *, errors: bool = False) -> None:
+    """Print what is known when a run stops early; on standard error where standard output is for JSON."""
+    out = console(errors=errors)
     out.print("Known so far (rows and seeds that are complete):")
     metric = runner.metric
     for name in ORDER:
@@ -185,27 +190,37 @@ def partial_table(runner: Runner, comparison: Comparison) -> None:
 
 
 def print_plan(runner: Runner, retries: int) -> None:
-    """Print the largest possible number of calls and their cost."""
+    """Print the largest possible number of calls and what they cost."""
     from rich import box
     from rich.table import Table
 
     out = console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, heading in enumerate(("role", "model", "calls if none fails", "largest possible", "cost, estimated")):
-        table.add_column(heading, justify="left" if i < 2 else "right", no_wrap=True)
+    for i, heading in enumerate(("role", "model", "calls if none fails", "cost, about", "most calls", "most cost")):
+        table.add_column(heading, justify="left" if i < 2 else "right", overflow="fold")
     lms = {engine_of(lm).name: lm for lm in (runner.teacher, *runner.students)}
-    total, largest_total = 0, 0
-    for (role, name), calls in sorted(largest_plan(runner).items(), key=lambda i: (i[0][0] != "teacher", i[0])):
-        lm = lms[name]
-        largest = calls if engine_of(lm).in_process else calls * (retries + 1)
-        worst = largest_prompt_cost(runner, lm)
-        table.add_row(role, name, f"{calls:,}", f"{largest:,}", dollars(None if worst is None else worst * largest))
-        total, largest_total = total + calls, largest_total + largest
-    table.add_row("all", "", f"{total:,}", f"{largest_total:,}", "")
+    totals: list[float | None] = [0.0, 0.0, 0.0, 0.0]
+    plan = largest_plan(runner)
+    for role, name in sorted(plan, key=lambda key: (key[0] != "teacher", key)):
+        calls = plan[role, name]
+        most = calls if engine_of(lms[name]).in_process else calls * (retries + 1)
+        likely, worst = call_costs(runner, lms[name])
+        row = [calls, None if likely is None else likely * calls, most, None if worst is None else worst * most]
+        table.add_row(role, name, *_plan_cells(row))
+        totals = [None if t is None or v is None else t + v for t, v in zip(totals, row, strict=True)]
+    table.add_row("all", "", *_plan_cells(totals))
     out.print("Dry run: no call was made.")
     out.print(table)
-    out.print(
-        f"Largest possible: every call uses all of its {retries} retries. Cost: that of the largest count, if every"
-    )
-    out.print("prompt holds the longest training exemplars and every answer is as long as it may be; ? is an unknown")
-    out.print("price. The gates are --max-calls and --max-cost.")
+    out.print("In m3-self the teacher is its own student: such calls are in a row of their own.")
+    if not all(engine_of(lm).in_process for lm in lms.values()):
+        out.print("About: texts of median length, short answers; ? is an unknown price.")
+        out.print(
+            f"Most: every call uses all of its {retries} retries, every prompt holds the longest training texts at a"
+        )
+        out.print("token per byte, every answer is as long as max_tokens or the model allows.")
+        out.print("Gates: --max-calls, --max-cost. Fewer calls: --seeds 0, fewer --rounds or --selection-examples.")
+
+
+def _plan_cells(row: Sequence[float | None]) -> list[str]:
+    calls, likely, most, worst = row
+    return [f"{calls or 0:,.0f}", dollars(likely), f"{most or 0:,.0f}", dollars(worst)]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import dspy
 
 from lbt_dspy.benchmarks.compare import RANDOM_DRAWS, Runner
+from lbt_dspy.exam.render import LazyCall, Renderer, current_adapter
 from lbt_dspy.lms.user_lm import engine_of
 
 Plan = Counter[tuple[str, str]]
 MAX_NEW_SETS = 8
+ANSWER_TOKENS = 16
 
 
 def largest_plan(runner: Runner) -> Plan:
@@ -33,12 +36,19 @@ def largest_plan(runner: Runner) -> Plan:
     return Counter({key: calls * len(s.seeds) for key, calls in plan.items()})
 
 
-def largest_prompt_cost(runner: Runner, lm: dspy.LM) -> float | None:
-    """Return the most that one exam call can cost with the longest training exemplars; `None`: unknown price."""
-    longest = sorted(runner.data.train, key=lambda e: -len(e[runner.data.task.text_field]))
-    examiner_problem = max(runner.problems, key=lambda p: len(p.example[runner.data.task.text_field]))
-    from lbt_dspy.exam.render import Renderer, current_adapter
+def call_costs(runner: Runner, lm: dspy.LM) -> tuple[float | None, float | None]:
+    """Return about what one exam call costs, and the most it can cost, in US dollars; `None`: unknown price.
 
+    About: a question and exemplars of median length, an answer of a few tokens. The most: the longest training texts,
+    a token per byte, an answer as long as it may be.
+    """
+    engine, field = engine_of(lm), runner.data.task.text_field
+    by_length = sorted(runner.data.train, key=lambda example: len(example[field]))
+    size, middle = runner.settings.exemplars, len(by_length) // 2
     renderer = Renderer(runner.program.signature, current_adapter())
-    prefix = renderer.prefix(tuple(longest[: runner.settings.exemplars]), lm, engine_of(lm), {}, 0)
-    return engine_of(lm).worst_cost(prefix.call(examiner_problem.example.inputs()).request)
+
+    def call(exemplars: Sequence[dspy.Example]) -> LazyCall:
+        return renderer.prefix(exemplars, lm, engine, {}, 0).call(exemplars[-1].inputs())
+
+    likely = engine.likely_cost(call([by_length[middle]] * size).request, ANSWER_TOKENS)
+    return likely, engine.worst_cost(call(by_length[-size:]).request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
+    from lbt_dspy.benchmarks.compare import Runner
     from lbt_dspy.benchmarks.settings import Settings
+    from lbt_dspy.progress import Progress
 
 RETRIES = 4
 DEFAULT_WORKERS = 8
@@ -37,69 +41,108 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def execute(settings: Settings, args: argparse.Namespace) -> int:
-    """Check everything, then run, report and write the run folder."""
-    from lbt_dspy.errors import check_at_least
-
-    workers = DEFAULT_WORKERS if args.workers is None else args.workers
-    check_at_least("--workers", workers, 1, "1 asks one call after the other")
+    """Check everything before any call, then make the run."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    from lbt_dspy.benchmarks.compare import Comparison, Runner
+    from lbt_dspy.benchmarks.compare import Runner
     from lbt_dspy.benchmarks.labelled_data import load_data
-    from lbt_dspy.benchmarks.outcome import results_of
-    from lbt_dspy.benchmarks.output import (
-        check_json_path,
-        console,
-        partial_table,
-        print_plan,
-        write_run,
-    )  # fmt: skip
+    from lbt_dspy.benchmarks.output import check_json_path, print_plan
     from lbt_dspy.benchmarks.plan import largest_plan
     from lbt_dspy.budget import Budget
-    from lbt_dspy.errors import BudgetSpentError
+    from lbt_dspy.errors import check_at_least
     from lbt_dspy.journal import Journal
     from lbt_dspy.lms.ledger import Ledger
     from lbt_dspy.lms.roles import LMRoles
     from lbt_dspy.progress import Progress
 
+    workers = DEFAULT_WORKERS if args.workers is None else args.workers
+    check_at_least("--workers", workers, 1, "1 asks one call after the other")
     budget = Budget(args.max_calls, args.max_cost)
     check_json_path(args.json)
     data = load_data(settings.task, settings.data, settings.filter)
     check_sizes(settings, data.train)
+    check_teacher(settings.teacher)
     teacher, *students = LMRoles(settings.config).lms([settings.teacher, *settings.students])
     if args.max_cost is not None:
         check_prices([teacher, *students])
-    progress = Progress(quiet=args.quiet)
     if args.dry_run:
-        with_memory = Ledger(workers=1)
-        print_plan(Runner(settings, data, teacher, students, with_memory, str), RETRIES)
-        with_memory.close()
+        ledger = Ledger(workers=1)
+        print_plan(Runner(settings, data, teacher, students, ledger, str), RETRIES)
+        ledger.close()
         return 0
     folder = run_folder(settings, args)
-    ledger = Ledger(Journal(folder / "journal.sqlite"), budget, workers=workers, retries=RETRIES, watcher=progress)
+    with alone_in(folder), Progress(quiet=args.quiet) as progress:
+        journal = Journal(folder / "journal.sqlite")
+        ledger = Ledger(journal, budget, workers=workers, retries=RETRIES, watcher=progress)
+        runner = Runner(settings, data, teacher, students, ledger, progress.tell)
+        progress.total = sum(largest_plan(runner).values())
+        return make_run(runner, folder, args.json, progress)
 
-    def tell(what: str) -> None:
-        progress.label = what
 
-    runner = Runner(settings, data, teacher, students, ledger, tell)
-    progress.total = sum(largest_plan(runner).values())
-    comparison, start = Comparison(), time.monotonic()
+def make_run(runner: Runner, folder: Path, json_path: str | None, progress: Progress) -> int:
+    """Make the run and write its folder; however it ends, what was paid for is kept."""
+    from lbt_dspy.benchmarks.compare import Comparison
+    from lbt_dspy.benchmarks.outcome import results_of
+    from lbt_dspy.benchmarks.output import console, partial_table, write_run
+    from lbt_dspy.errors import BudgetSpentError, ModelUnreachableError
+
+    comparison, start, ledger = Comparison(), time.monotonic(), runner.ledger
+    again = f"lbt --resume {folder}"
     try:
-        with progress:
-            runner.run(comparison)
-        results = results_of(runner, comparison, time.monotonic() - start)
-        write_run(folder, args.json, results, runner, comparison)
+        runner.run(comparison)
+        progress.stop()
+        seconds = ledger.journal.seconds() + time.monotonic() - start
+        write_run(folder, json_path, results_of(runner, comparison, seconds), runner, comparison)
+        return 0
     except BudgetSpentError:
         ledger.finish()
-        partial_table(runner, comparison)
-        console().print(f"Stopped by the budget. Go on with: --resume {folder}")
+        progress.stop()
+        partial_table(runner, comparison, errors=json_path == "-")
+        console(errors=json_path == "-").print(
+            f"Stopped by the budget. Go on with: {again} and a larger --max-calls or --max-cost (they count all that "
+            "was spent in this folder; without them there is no limit)."
+        )
         raise
+    except ModelUnreachableError as error:
+        raise ModelUnreachableError(f"{error}: {again}") from None
     except KeyboardInterrupt:
-        print(f"stopped; what was answered is kept. Go on with: --resume {folder}", file=sys.stderr)
+        print(f"stopped; what was answered is kept. Go on with: {again}", file=sys.stderr)
         ledger.abandon()
         return 1
     finally:
+        ledger.finish()
+        ledger.journal.add_session(time.monotonic() - start)
         ledger.close()
-    return 0
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a lock on a run folder, which ends with this process at the latest.
+
+    Raises:
+        UserError: Another process is at work in it: both would pay for the same calls.
+    """
+    import filelock
+
+    from lbt_dspy.errors import UserError
+
+    lock = filelock.FileLock(folder / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise UserError(f"{folder} is in use by another process; wait for its end, or name another folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_teacher(name: str) -> None:
+    """Raise `UserError` for an embedded model that can only be a student."""
+    from lbt_dspy.errors import UserError
+    from lbt_dspy.lms.embedded import STUDENTS, TEACHER
+
+    if name in STUDENTS:
+        raise UserError(f"--teacher {name} cannot write exemplars, it can only be a student; use {TEACHER}")
 
 
 def check_sizes(settings: Settings, train: tuple[object, ...]) -> None:

@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--out", metavar="DIR", help="the run folder (default: runs/<time>-<task>)")
     run.add_argument("--resume", metavar="DIR", help="go on with a stopped run; what was paid for is not asked again")
     run.add_argument("--json", metavar="FILE", help="write results.json there too; - is standard output")
-    run.add_argument("--max-calls", metavar="N", type=int, help="stop before call N + 1 (exit code 3)")
+    run.add_argument("--max-calls", metavar="N", type=int, help="stop before call N + 1 of this folder (exit code 3)")
     run.add_argument("--max-cost", metavar="USD", type=float, help="stop before more could be spent (exit code 3)")
     run.add_argument("--dry-run", action="store_true", help="print the largest possible number of calls; make none")
     run.add_argument("--workers", metavar="N", type=int, help="requests in flight (8); does not change results")
@@ -119,12 +119,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         UserError: An option is missing, out of bounds, or does not go with another.
     """
     if args.resume is not None:
-        clash = [name for name, value in vars(args).items() if value not in (None, False) and name not in ON_RESUME]
-        if clash:
-            raise UserError(
-                f"--{clash[0].replace('_', '-')} cannot be changed on --resume: the run goes on with its own settings"
-            )
-        return Settings.load(Path(args.resume))
+        return _resumed(args)
     from lbt_dspy.benchmarks.labelled_data import TASKS
 
     if args.task not in TASKS:
@@ -152,6 +147,26 @@ def settings_of(args: argparse.Namespace) -> Settings:
         seeds=_seeds(args.seeds),
         **chosen,
     )
+
+
+def _resumed(args: argparse.Namespace) -> Settings:
+    """Return the settings of the resumed run; what is given beside --resume must be the same."""
+    saved = Settings.load(Path(args.resume))
+    for name, value in vars(args).items():
+        if value in (None, False) or name in ON_RESUME or (name == "out" and Path(value) == Path(args.resume)):
+            continue
+        held = getattr(saved, name, None)
+        if name in ("config", "data") and value != "hf":
+            value = str(Path(value).absolute())
+        if isinstance(held, tuple):
+            held = ",".join(map(str, held))
+            value = ",".join(value) if isinstance(value, list) else value
+        if value != held:
+            raise UserError(
+                f"--{name.replace('_', '-')} cannot be changed on --resume: the run in {args.resume} has {held!r}; "
+                "begin a new one with --out"
+            )
+    return saved
 
 
 def _models(args: argparse.Namespace) -> tuple[str, tuple[str, ...]]:

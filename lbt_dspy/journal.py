@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS reply (
     input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost REAL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sent (role TEXT, lm TEXT, requests INTEGER NOT NULL, PRIMARY KEY (role, lm));
+CREATE TABLE IF NOT EXISTS session (seconds REAL NOT NULL);
 """
 COLUMNS = "text, reason, attempts, input_tokens, output_tokens, cost"
 LOOKUP_CHUNK = 500
@@ -97,6 +98,15 @@ class Journal:
         with self._lock:
             rows = self._db.execute("SELECT role, lm, sum(attempts) FROM reply GROUP BY role, lm").fetchall()
         return {(role, lm): int(calls) for role, lm, calls in rows}
+
+    def add_session(self, seconds: float) -> None:
+        """Note how long a session took."""
+        with self._lock:
+            self._db.execute("INSERT INTO session VALUES (?)", (seconds,))
+
+    def seconds(self) -> float:
+        """Return how long all noted sessions took."""
+        return float(self._one("SELECT coalesce(sum(seconds), 0.0) FROM session"))
 
     def close(self) -> None:
         """Write everything into the one file and release it."""

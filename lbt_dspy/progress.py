@@ -40,11 +40,19 @@ class Progress:
             self._live.start()
         return self
 
+    def tell(self, what: str) -> None:
+        """Say what is being done."""
+        self.label = what
+
+    def stop(self) -> None:
+        """Take the line away."""
+        if self._live is not None:
+            self._live.stop()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self.stop()
 
     def replied(self, role: str, replies: Sequence[Reply], *, from_journal: int) -> None:
         """Take note of replies."""
@@ -62,7 +70,7 @@ class Progress:
         seconds = max(time.monotonic() - self._start, 1e-9)
         parts = [self.label, f"{made:,} calls", f"{made / seconds:,.0f}/s"]
         if reused:
-            parts.append(f"{reused:,} from the journal")
+            parts.append(f"{reused:,} already paid for")
         if failed:
             parts.append(f"{failed:,} failed")
         if cost:

@@ -8,6 +8,7 @@ from typing import Any
 
 Results = Mapping[str, Any]
 HEADINGS = ("row", "F1 [95%]", "vs round-0", "vs random-search", "acc.", "cover", "teacher", "students", "cost")
+BESIDE = 0.07
 COLOURS = {"m3-self": "#4477aa", "m3-one": "#ee6677", "m3-several": "#228833"}
 
 
@@ -24,7 +25,9 @@ def interval(value: float, ci95: Sequence[float], *, signed: bool = False) -> st
 
 def dollars(cost: float | None) -> str:
     """Return a cost, `?` when unknown."""
-    return "?" if cost is None else f"${cost:.4f}" if cost else "$0"
+    if cost is None:
+        return "?"
+    return f"${cost:,.2f}" if cost >= 1 else f"${cost:.4f}" if cost else "$0"
 
 
 def comparison_cells(results: Results) -> list[list[str]]:
@@ -76,15 +79,16 @@ def plot_f1_by_round(
     with matplotlib.rc_context({"font.size": 10}):
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axes = figure.add_subplot()
-        for name, runs in curves.items():
+        for position, (name, runs) in enumerate(curves.items()):
             values = 100 * np.asarray(runs, float)
             rounds = np.arange(values.shape[1])
             colour = COLOURS.get(name, "#777777")
-            axes.plot(rounds, values.mean(axis=0), marker="o", markersize=4, color=colour, label=name)
-            if len(values) > 1:
-                error = values.std(axis=0, ddof=1) / len(values) ** 0.5
-                low, high = values.mean(axis=0) - error, values.mean(axis=0) + error
-                axes.fill_between(rounds, low, high, color=colour, alpha=0.13, linewidth=0)
+            error = values.std(axis=0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else None
+            places = rounds + (position - (len(curves) - 1) / 2) * BESIDE
+            axes.errorbar(
+                places, values.mean(axis=0), error,
+                color=colour, label=name, marker="o", markersize=4, elinewidth=0.9, capsize=2,
+            )  # fmt: skip
         for (name, level), style in zip(levels.items(), ((0, (6, 3)), (0, (1, 2)), "dashdot"), strict=False):
             axes.axhline(100 * level, color="#444444", linewidth=1, linestyle=style, label=name)
         axes.set_xlabel("round")

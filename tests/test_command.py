@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT, stats
 
 from lbt_dspy import classification
-from lbt_dspy.benchmarks.run import main
+from lbt_dspy.benchmarks.run import alone_in, main
 from lbt_dspy.lms.embedded import embedded_lm
 
 SMALL = "--exemplars 4 --selection-examples 30 --minibatch 10 --beam 2 --reflections 2 --rounds 1 --seeds 0,1".split()
@@ -73,7 +73,7 @@ def test_a_run_writes_its_folder_and_prints_its_table(tmp_path, small_data, caps
     assert code == 0
     results = json.loads((out / "results.json").read_text())
     assert copy.read_text() == (out / "results.json").read_text()
-    assert {p.name for p in out.iterdir()} == {
+    assert {p.name for p in out.iterdir()} - {".lock"} == {
         "f1_by_round.png", "journal.sqlite", "program.json", "report.md", "results.json", "run.json", "searches.jsonl",
     }  # fmt: skip
     assert list(dict.fromkeys(e["name"] for e in results["results"])) == ROW_NAMES
@@ -138,7 +138,8 @@ BAD_CALLS = [
     ("--task fallacy --teacher hosted_vllm/m@http://127.0.0.1:1/v1 --max-cost 1", "input_cost_per_token"),
     ("--task fallacy --json no/such/folder/x.json", "--json no/such/folder/x.json cannot be written"),
     ("--resume nowhere", "is no run folder"),
-    ("--resume nowhere --rounds 3", "--rounds cannot be changed on --resume"),
+    ("--resume nowhere --rounds 3", "is no run folder"),
+    ("--task fallacy --teacher embedded/words", "can only be a student; use embedded/teacher"),
     ("--task fallacy extra", "unrecognized arguments: extra"),
 ]
 
@@ -177,9 +178,9 @@ def test_a_dry_run_asks_nothing_and_is_never_exceeded(server, fleet, small_data,
         plan |= {("students", "pupil"): next(ln.replace(",", "").split() for ln in out.splitlines() if "pupil" in ln)}
         assert run(*words, "--out", str(tmp_path / "run"), capsys=capsys)[0] == 0
         results = json.loads((tmp_path / "run" / "results.json").read_text())
-        assert results["calls"]["teacher"] <= int(plan["teacher", "fleet"][3])
+        assert results["calls"]["teacher"] <= int(plan["teacher", "fleet"][4])
         for name, calls in results["calls"]["students"].items():
-            assert 0 < calls <= int(plan["students", name][3])
+            assert 0 < calls <= int(plan["students", name][4])
         assert results["calls"]["teacher"] + sum(results["calls"]["students"].values()) == (
             stats(good)["requests"] + stats(bad)["requests"]
         )
@@ -215,13 +216,38 @@ def test_the_budget_stops_a_run_and_resume_finishes_it(server, small_data, tmp_p
         assert "zero" in out
         assert f"--resume {tmp_path / 'a'}" in out
         assert err == "error: the budget of 500 calls is spent\n"
-        assert run("--resume", str(tmp_path / "a"), capsys=capsys)[0] == 0
+        code, _, err = run("--resume", str(tmp_path / "a"), "--rounds", "3", capsys=capsys)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "--rounds cannot be changed on --resume" in err
+        assert run("--resume", str(tmp_path / "a"), *words, capsys=capsys)[0] == 0  # the same settings again are fine
         needed = stats(base_url)["requests"]
         assert run(*words, "--out", str(tmp_path / "b"), capsys=capsys)[0] == 0
         assert stats(base_url)["requests"] == 2 * needed
         assert run("--resume", str(tmp_path / "b"), capsys=capsys)[0] == 0
         assert stats(base_url)["requests"] == 2 * needed
     assert without_times(tmp_path / "a" / "results.json") == without_times(tmp_path / "b" / "results.json")
+
+
+def test_two_processes_never_share_a_run_folder(small_data, tmp_path, capsys):
+    """Both would pay for the same calls."""
+    words = ["--task", "fallacy", "--data", small_data, *SMALL, "--max-calls", "10"]
+    assert run(*words, "--out", str(tmp_path / "r"), capsys=capsys)[0] == 3
+    with alone_in(tmp_path / "r"):
+        code, _, err = run("--resume", str(tmp_path / "r"), capsys=capsys)
+    assert code == 2
+    assert "is in use by another process" in err
+    assert run("--resume", str(tmp_path / "r"), capsys=capsys)[0] == 0
+
+
+def test_standard_output_is_json_or_nothing(small_data, tmp_path, capsys):
+    words = ["--task", "fallacy", "--data", small_data, *SMALL, "--json", "-"]
+    code, out, err = run(*words, "--out", str(tmp_path / "a"), "--max-calls", "10", capsys=capsys)
+    assert (code, out) == (3, "")
+    assert "no row is complete" in err
+    code, out, err = run(*words, "--out", str(tmp_path / "b"), capsys=capsys)
+    assert code == 0
+    assert json.loads(out) == json.loads((tmp_path / "b" / "results.json").read_text())
+    assert str(tmp_path / "b") in err
 
 
 def command(*words):

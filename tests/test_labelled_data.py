@@ -99,8 +99,17 @@ def test_unfit_data(tmp_path):
     (tmp_path / "train.jsonl").write_text('{"text": "a", "label": 1}\nnot json\n')
     with pytest.raises(UserError, match=r"line 2 of .*train.jsonl is no JSON object"):
         load_data("liar", str(tmp_path), ())
-    with pytest.raises(UserError, match="row 1 of train needs a text and a label 1 or 0, not 'high'"):
+    with pytest.raises(UserError, match="row 1 of train needs a label, 1 or 0, not 'high'"):
         load_data("liar", folder_of(tmp_path, [{"text": "a", "label": "high"}], HELD), ())
+
+
+def test_rows_without_text_or_with_other_labels(tmp_path):
+    with pytest.raises(UserError, match="row 1 of train needs a text, a string, not 5"):
+        load_data("liar", folder_of(tmp_path, [{"text": 5, "label": 1}], HELD), ())
+    with pytest.raises(UserError, match=r"has an empty train\.jsonl"):
+        load_data("liar", folder_of(tmp_path, [], HELD), ())
+    named = [{"text": row["text"], "label": "Yes" if row["label"] else "No"} for row in ROWS]
+    assert {e.label for e in load_data("liar", folder_of(tmp_path, named, HELD), ()).train} == {"Yes", "No"}
 
 
 def test_a_hub_that_cannot_be_reached_is_said_in_one_line(monkeypatch):

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import dspy
-from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import AdapterParseError
 
 from lbt_dspy.errors import CallFailedError, LbTError, UserError
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.render import call_of, sampling_of
-from lbt_dspy.lms.engine import AsyncEngine, as_response
+from lbt_dspy.lms.engine import AsyncEngine, Request, Response, as_response
 from lbt_dspy.lms.ledger import Account, Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Sitting

@@ -12,6 +12,8 @@ from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from lbt_dspy.lms.faults import Fault
 
+__all__ = ["Answer", "AsyncEngine", "ModelEngine", "Request", "Response", "as_response", "lm_of"]
+
 MOST_TIMEOUTS = 2
 
 
@@ -54,6 +56,10 @@ class ModelEngine(ABC):
 
     def worst_cost(self, request: Request) -> float | None:
         """Return the most that this request can cost in US dollars; `None` when the price is unknown."""
+        return 0.0
+
+    def likely_cost(self, request: Request, output_tokens: int) -> float | None:
+        """Return about what this request costs when its answer has so many tokens; `None` when the price is unknown."""
         return 0.0
 
     @property

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from dspy import lm15
 
 MAX_REASON = 200
+NOISE = re.compile(r"litellm\.\w+: (\w+: )?|\w+Exception - | ?(ssl:)?<[^<>]* at 0x[0-9a-f]+>")
+"""What client libraries put around the message itself."""
 FILTERED = re.compile(r"(?i)content.{0,20}(filter|policy)")
 SECRET = re.compile(
-    r"(?i)((?:authorization\W{1,4})?bearer\s+|api[-_ ]?key\W{1,4}|authorization\W{1,4}|token\W{1,4}|://[^/\s:@]+:)[^\s'\",;)}@]+"
+    r"(?i)((?:authorization\W{1,4})?bearer\s+|api[-_ ]?key\W{1,4}|authorization\W{1,4}|token\W{1,4}|://[^/\s:@]+:(?=[^\s@/]+@))[^\s'\",;)}@]+"
     r"|\b(sk|pk|rk|key|hf|gsk|xai)[-_][\w*-]{6,}"
 )
 
@@ -57,7 +59,7 @@ def scrub(text: str, secrets: tuple[str, ...] = ()) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
     text = SECRET.sub(lambda match: f"{match.group(1) or ''}***", text)
-    return " ".join(text.split())
+    return " ".join(NOISE.sub("", text).split())
 
 
 def fault_of(error: BaseException, secrets: tuple[str, ...] = ()) -> Fault:

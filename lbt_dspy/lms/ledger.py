@@ -304,5 +304,5 @@ class Ledger:
         if health["failed"] >= FAILURES_TO_STOP:
             raise ModelUnreachableError(
                 f"{name} has answered none of {health['failed']} calls (the last one: {fault.reason}); check that its "
-                "server is up and its address right, then run again with --resume"
+                "server is up and its address right, then go on"
             )

@@ -29,6 +29,7 @@ from lbt_dspy.lms.user_lm import REQUEST_TIMEOUT, public_url
 FAULTS_BEFORE_FALLBACK = 2
 COOLDOWN_SECONDS = 1.0
 TOKENS_PER_MESSAGE = 16
+BYTES_PER_TOKEN = 4
 DEFAULT_OUTPUT_TOKENS = 4096
 PRICES = ("input_cost_per_token", "output_cost_per_token")
 
@@ -149,13 +150,19 @@ class RouterEngine(ModelEngine):
         """Return the dearest deployment's price: a token per byte of the prompt, and as many new ones as allowed."""
         if None in self._prices:
             return None
-        texts = [str(request.system or ""), *(message.text or repr(message.parts) for message in request.messages)]
-        prompt = sum(len(text.encode("utf-8", "surrogatepass")) + TOKENS_PER_MESSAGE for text in texts)
+        prompt = sum(size + TOKENS_PER_MESSAGE for size in _prompt_bytes(request))
         worst = 0.0
         for price, deployment in zip(self._prices, self._deployments, strict=True):
             output = request.config.max_tokens or _output_limit(deployment)
             worst = max(worst, prompt * price[0] + output * price[1])  # type: ignore[index]
         return worst
+
+    def likely_cost(self, request: Request, output_tokens: int) -> float | None:
+        """Return the dearest deployment's price at four bytes a token."""
+        if None in self._prices:
+            return None
+        tokens = sum(_prompt_bytes(request)) / BYTES_PER_TOKEN
+        return max(tokens * price[0] + output_tokens * price[1] for price in self._prices)  # type: ignore[index]
 
     @property
     def priced(self) -> bool:
@@ -185,6 +192,12 @@ class RouterEngine(ModelEngine):
     def dump_state(self) -> dict[str, Any]:
         """Refuse: a saved program must not carry endpoints; set its LM again after loading."""
         raise TypeError("a program with a routed LM is saved without it: call program.set_lm(None) before saving")
+
+
+def _prompt_bytes(request: Request) -> list[int]:
+    """Return the size of the system prompt and of each message."""
+    texts = [str(request.system or ""), *(message.text or repr(message.parts) for message in request.messages)]
+    return [len(text.encode("utf-8", "surrogatepass")) for text in texts]
 
 
 def _chain(fallbacks: Mapping[str, Any], kind: str, name: str) -> list[str]:

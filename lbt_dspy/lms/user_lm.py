@@ -51,6 +51,10 @@ class UserEngine(ModelEngine):
             response.text or "", response.finish_reason, usage.input_tokens or 0, usage.output_tokens or 0, None
         )
 
+    def likely_cost(self, request: Request, output_tokens: int) -> float | None:
+        """Return `None`: the price is unknown."""
+        return None
+
     @property
     def priced(self) -> bool:
         """Never: the price of a user's own LM is not known here; name it in a LiteLLM YAML to have it."""
