@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import dspy
 
@@ -72,8 +71,3 @@ def clean(
         return kept
 
     return keep(train), keep(test), {reason: n for reason, n in dropped.items() if n}
-
-
-def fields_of(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    """Return the text of several fields of a row; a missing one is empty."""
-    return [str(row.get(name) if row.get(name) is not None else "") for name in names]

@@ -149,16 +149,17 @@ def _check(config: LMConfig, path: str | Path) -> None:
                 f"--config {path}: the deployments of {name} differ in their sampling settings; one name is one model: "
                 "give them the same settings, or two names"
             )
-    named = {target for value in config.fallbacks.values() for target in _targets(value)}
+    named = {target for value in config.fallbacks.values() for target in targets(value)}
     unknown = sorted(named - set(config.names))
     if unknown:
         known = ", ".join(config.names)
         raise UserError(f"--config {path}: a fallback names the unknown model {unknown[0]!r}; known: {known}")
 
 
-def _targets(value: Any) -> list[str]:
+def targets(value: Any) -> list[str]:
+    """Return the model names in a fallback setting of any of LiteLLM's shapes."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):
-        return [*map(str, value), *(target for v in value.values() for target in _targets(v))]
-    return [target for item in value for target in _targets(item)] if isinstance(value, list) else []
+        return [*map(str, value), *(target for v in value.values() for target in targets(v))]
+    return [target for item in value for target in targets(item)] if isinstance(value, list) else []

@@ -12,7 +12,7 @@ from typing import Any
 import dspy
 
 from lbt_dspy.errors import UserError
-from lbt_dspy.lms.config import Deployment, LMConfig, read_config, usable
+from lbt_dspy.lms.config import Deployment, LMConfig, read_config, targets, usable
 from lbt_dspy.lms.embedded import NAMES, PREFIX, embedded_lm
 from lbt_dspy.lms.engine import lm_of
 
@@ -80,12 +80,10 @@ class LMRoles:
         raise UserError(f"unknown model {name!r}; {self._known(name)}")
 
     def _fallback_deployments(self, names: set[str]) -> list[Deployment]:
-        from lbt_dspy.lms.config import _targets
-
         if not self._config.fallbacks:
             return []
-        targets = {t for value in self._config.fallbacks.values() for t in _targets(value)}
-        return [d for d in self._config.deployments if d.name in targets - names]
+        named = {target for value in self._config.fallbacks.values() for target in targets(value)}
+        return [d for d in self._config.deployments if d.name in named - names]
 
     def _known(self, name: str) -> str:
         names = [*self._config.names, *NAMES]

@@ -129,7 +129,6 @@ class LbTExemplars(Teleprompter):  # type: ignore[misc]
         *,
         trainset: Sequence[dspy.Example],
         valset: Sequence[dspy.Example] | None = None,
-        **_: Any,
     ) -> dspy.Module:
         """Return a copy of the program with the learned exemplars as demonstrations of one predictor.
 
