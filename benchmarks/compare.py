@@ -12,7 +12,8 @@ from lbt_dspy.benchmarks.labelled_data import LabelledData
 from lbt_dspy.benchmarks.settings import Settings
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.lms.ledger import Account, Ledger
+from lbt_dspy.lms.account import Account
+from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.metrics.labels import BinaryF1
 from lbt_dspy.teleprompters.exemplar_moves import random_set
 from lbt_dspy.teleprompters.exemplar_records import ExemplarSearch, ExemplarSet, ScoredSet

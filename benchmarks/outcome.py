@@ -11,7 +11,7 @@ from typing import Any
 
 from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, labels_of
 from lbt_dspy.benchmarks.settings import EMBEDDED_TEACHER, Settings
-from lbt_dspy.lms.ledger import Account
+from lbt_dspy.lms.account import Account
 from lbt_dspy.metrics.labels import Accuracy
 from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
 

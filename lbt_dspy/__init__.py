@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "Account": "lbt_dspy.lms.ledger",
+    "Account": "lbt_dspy.lms.account",
     "Budget": "lbt_dspy.budget",
     "BudgetSpentError": "lbt_dspy.errors",
     "Exam": "lbt_dspy.types",
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from lbt_dspy.exam.examiner import Examiner
     from lbt_dspy.exam.grading import ExactMatch, Grader
     from lbt_dspy.journal import Journal
-    from lbt_dspy.lms.ledger import Account, Ledger
+    from lbt_dspy.lms.account import Account
+    from lbt_dspy.lms.ledger import Ledger
     from lbt_dspy.lms.roles import LMRoles
     from lbt_dspy.signatures import classification
     from lbt_dspy.teleprompters.exemplars import LbTExemplars

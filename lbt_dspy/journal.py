@@ -20,7 +20,9 @@ CREATE TABLE IF NOT EXISTS reply (
     key BLOB PRIMARY KEY, role TEXT NOT NULL, lm TEXT NOT NULL, text TEXT, reason TEXT, attempts INTEGER NOT NULL,
     input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost REAL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sent (role TEXT, lm TEXT, requests INTEGER NOT NULL, PRIMARY KEY (role, lm));
+CREATE TABLE IF NOT EXISTS sent (
+    role TEXT, lm TEXT, requests INTEGER NOT NULL, charge REAL NOT NULL, PRIMARY KEY (role, lm)
+);
 CREATE TABLE IF NOT EXISTS session (seconds REAL NOT NULL);
 """
 COLUMNS = "text, reason, attempts, input_tokens, output_tokens, cost"
@@ -69,13 +71,26 @@ class Journal:
             self._db.executemany("INSERT OR REPLACE INTO reply VALUES (?,?,?,?,?,?,?,?,?)", values)
             self._db.execute("COMMIT")
 
-    def count_sent(self, role: str, lm: str, requests: int = 1) -> None:
-        """Count requests that are about to be sent."""
+    def count_sent(self, role: str, lm: str, requests: int = 1, charge: float = 0.0) -> None:
+        """Count requests that are about to be sent, and charge for them.
+
+        Args:
+            role: Under which role.
+            lm: To which model.
+            requests: How many; -1 takes back one that was not sent.
+            charge: US dollars: the worst case before sending, then the difference to the true cost. So a request that
+                is lost with its process stays charged at its worst case.
+        """
         with self._lock:
             self._db.execute(
-                "INSERT INTO sent VALUES (?,?,?) ON CONFLICT (role, lm) DO UPDATE SET requests = requests + ?",
-                (role, lm, requests, requests),
+                "INSERT INTO sent VALUES (?1,?2,?3,?4) ON CONFLICT (role, lm) "
+                "DO UPDATE SET requests = requests + ?3, charge = charge + ?4",
+                (role, lm, requests, charge),
             )
+
+    def charged(self) -> float:
+        """Return what all requests cost or, where that was never known, could have cost in US dollars."""
+        return float(self._one("SELECT coalesce(sum(charge), 0.0) FROM sent"))
 
     def sent(self) -> int:
         """Return how many requests were ever sent, lost ones included."""

@@ -1,9 +1,12 @@
 """The code of the README and of the docs runs as it stands."""
 
+import json
 import re
 
 import pytest
 from conftest import ROOT
+
+from lbt_dspy.report import comparison_cells
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -30,3 +33,21 @@ def test_every_flag_that_the_docs_name_exists():
         for line in page.read_text(encoding="utf-8").splitlines():
             if "lbt " in line or "run.py" in line:
                 assert set(re.findall(r"(?<!\S)--[a-z-]+", line)) <= known, line
+
+
+def test_the_tables_of_the_docs_are_those_of_the_committed_results():
+    results = ROOT / "benchmarks" / "results"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    report = (results / "fallacy_edu.md").read_text(encoding="utf-8")
+    rows = [line for line in readme.splitlines() if line.startswith("| ")]
+    assert len(rows) == 9
+    assert all(row in report for row in rows)
+    shipped = json.loads((results / "fallacy_shipped.json").read_text())
+    for cells in comparison_cells(shipped):
+        assert re.search(r"\s+".join(map(re.escape, filter(None, cells))), readme), cells
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for name, examples in (("fallacy_edu_57", 57), ("fallacy_edu_200", 200), ("fallacy_edu", 800)):
+        cells = {row[0]: row for row in comparison_cells(json.loads((results / f"{name}.json").read_text()))}
+        values = [cells[row][1].split()[0] for row in ("random-search", "m3-self", "m3-one", "m3-several")]
+        line = next(line for line in page.splitlines() if line.startswith(f"| [{examples}]"))
+        assert line.endswith(f"| {' | '.join(values)} | {cells['m3-several'][3]} |")

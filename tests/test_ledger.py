@@ -6,6 +6,7 @@ import threading
 import dspy
 import pytest
 from conftest import stats
+from dspy import lm15
 
 from lbt_dspy import (
     Account,
@@ -22,6 +23,7 @@ from lbt_dspy import (
 from lbt_dspy.errors import ModelRejectedError, ModelUnreachableError, StoppedError
 from lbt_dspy.lms import ledger as ledger_module
 from lbt_dspy.lms.faults import fault_of, scrub
+from lbt_dspy.lms.user_lm import engine_of
 
 
 @pytest.fixture(autouse=True)
@@ -229,11 +231,31 @@ def test_costs_come_back_and_are_a_gate(server, program, tmp_path):
         seen = stats(base_url)
         true_cost = seen["prompt_tokens"] * 0.001 + seen["completion_tokens"] * 0.002
         assert account.cost == pytest.approx(true_cost) == pytest.approx(ledger.journal.spent())
+        assert ledger.journal.charged() == pytest.approx(true_cost)
         gated = Ledger(budget=Budget(max_cost=true_cost * 3), workers=4)
         with pytest.raises(BudgetSpentError, match=r"no room"):
             examine(program, lm, gated, count=50)
         gated.close()
         assert gated.budget.cost <= true_cost * 3
+
+
+def test_retry_after_is_read_and_honoured(server):
+    with server("--rate-limit", "1") as base_url:
+        engine = engine_of(vllm(base_url))
+        with pytest.raises(lm15.RateLimitError) as caught:
+            engine.answer(lm15.Request(model="t", messages=(lm15.Message.user("x"),)))
+    fault = fault_of(caught.value)
+    assert fault.wait == 0.05
+    assert Ledger()._pause(b"key", 1, fault) == 0.05
+
+
+def test_a_request_that_was_lost_is_charged_at_its_worst_case(server, program, tmp_path):
+    """As after kill -9: counted and charged, never answered."""
+    journal = Journal(tmp_path / "j")
+    journal.count_sent("teacher", "m", charge=0.75)
+    journal.close()
+    ledger = Ledger(Journal(tmp_path / "j"), Budget(max_cost=1.0))
+    assert (ledger.budget.calls, ledger.budget.cost) == (1, 0.75)
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,26 @@ def test_failed_calls_of_a_program_are_not_measured_and_all_are_counted(server, 
         assert stats(base_url)["requests"] == ledger.journal.sent() == sum(account.calls.values())
 
 
+def test_a_program_that_hides_a_failed_call_is_not_measured_either(server, data):
+    """Else the answer it makes up would be marked: a failed call counted as a wrong answer."""
+
+    class Careless(Pipeline):
+        def forward(self, text):
+            try:
+                return super().forward(text)
+            except Exception:
+                return dspy.Prediction(label="No", context="", effort="easy")
+
+    with server("--server-error", "0.5") as base_url:
+        lm = LMRoles().lms([f"hosted_vllm/t@{base_url}"])[0]
+        with dspy.context(lm=lm):
+            ledger = Ledger(workers=4, retries=0)
+            examiner = Examiner(Careless(), predictor="classify", grader=ExactMatch("label"), ledger=ledger)
+            report = examiner.examine([Exam(material=(), problems=problems(data, 20))], [lm])[0][0]
+        assert 0 < len(report.marks) < 20
+        assert len(report.marks) == sum(row[0].fields is not None for row in report.sittings)
+
+
 def test_unreadable_answers_of_a_program_are_wrong(server, data):
     with server("--empty", "0.5") as base_url:
         lm = LMRoles().lms([f"hosted_vllm/t@{base_url}"])[0]

@@ -10,7 +10,8 @@ import dspy
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.render import LazyCall, Renderer, UnreadableError, current_adapter, open_settings
 from lbt_dspy.exam.whole_program import WholeProgram, single_predictor
-from lbt_dspy.lms.ledger import Account, Ledger
+from lbt_dspy.lms.account import Account
+from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import request_seed
 from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Reply, Sitting

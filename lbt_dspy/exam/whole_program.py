@@ -15,10 +15,13 @@ from dspy.utils.exceptions import AdapterParseError
 from lbt_dspy.errors import CallFailedError, LbTError, UserError
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.render import call_of, sampling_of
+from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.engine import AsyncEngine, Request, Response, as_response
-from lbt_dspy.lms.ledger import Account, Ledger
+from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Sitting
+
+_lost: contextvars.ContextVar[list[LbTError]] = contextvars.ContextVar("lost calls of this run of the program")
 
 
 def single_predictor(program: dspy.Module, name: str | None) -> tuple[str, dspy.Predict, bool]:
@@ -55,9 +58,15 @@ class PaidEngine:
             CallFailedError: It got no usable reply.
         """
         call = call_of(request, engine_of(self.lm), self.sitting)
-        reply = self.ledger.ask_here(call, role=self.role, account=self.account)
-        if reply.text is None:
-            raise CallFailedError(reply.reason)
+        try:
+            reply = self.ledger.ask_here(call, role=self.role, account=self.account)
+            if reply.text is None:
+                raise CallFailedError(reply.reason)
+        except LbTError as error:
+            lost = _lost.get(None)  # None in a thread that the program started without its context
+            if lost is not None:
+                lost.append(error)
+            raise
         return as_response(request.model, reply.text, reply.input_tokens, reply.output_tokens)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PaidEngine:
@@ -126,29 +135,31 @@ class WholeProgram:
         return dspy.LM(lm.model, engine=engine, async_engine=AsyncEngine(engine), cache=False, num_retries=0, **kept)
 
     def _sit(self, program: dspy.Module, default: dspy.LM | None, problem: ExamProblem) -> Sitting:
-        """Run the program once; a failed call is not measured, an unreadable answer is wrong."""
+        """Run the program once.
+
+        An unreadable answer is wrong. A run with a failed call is not measured, also when the program made do without
+        that call; a spent budget ends the exam.
+        """
+        lost: list[LbTError] = []
+        token = _lost.set(lost)
+        fields, mark = None, Mark(value=0.0, reason="unreadable answer")
         try:
             with dspy.context(lm=default, adapter=self.adapter, trace=[], disable_history=True):
-                prediction = program(**problem.example.inputs())
+                fields = dict(program(**problem.example.inputs()).items())
         except AdapterParseError:
-            return Sitting(fields=None, mark=Mark(value=0.0, reason="unreadable answer"))
+            pass
         except Exception as error:
-            causes = _causes(error)
-            for cause in causes:
-                if isinstance(cause, LbTError) and not isinstance(cause, CallFailedError):
-                    raise cause from None
-            failed = next((cause for cause in causes if isinstance(cause, CallFailedError)), error)
-            return Sitting(fields=None, mark=Mark(value=None, reason=f"{type(failed).__name__}: {failed}"))
-        fields = dict(prediction.items())
-        return Sitting(fields=fields, mark=self.grader.grade(problem.example, fields))
-
-
-def _causes(error: BaseException | None) -> list[BaseException]:
-    chain = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        error = error.__cause__ or error.__context__
-    return chain
+            mark = Mark(value=None, reason=f"{type(error).__name__}: {error}")
+        finally:
+            _lost.reset(token)
+        for loss in lost:
+            if not isinstance(loss, CallFailedError):
+                raise loss
+        if lost:
+            return Sitting(fields=None, mark=Mark(value=None, reason=str(lost[0])))
+        if fields is not None:
+            mark = self.grader.grade(problem.example, fields)
+        return Sitting(fields=fields, mark=mark)
 
 
 def _check_some_measured(reports: list[list[ExamReport]]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from dspy import lm15
 
 MAX_REASON = 200
-NOISE = re.compile(r"litellm\.\w+: (\w+: )?|\w+Exception - | ?(ssl:)?<[^<>]* at 0x[0-9a-f]+>")
+NOISE = re.compile(r"litellm\.\w+: (\w+: )?|\w+Exception - | ?(ssl:)?<[^<>]* at 0x[0-9a-f]+>| ?LiteLLM: model group .*")
 """What client libraries put around the message itself."""
 FILTERED = re.compile(r"(?i)content.{0,20}(filter|policy)")
 SECRET = re.compile(

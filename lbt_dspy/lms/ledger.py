@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dspy.lm15 import Request
@@ -18,6 +17,7 @@ from dspy.lm15 import Request
 from lbt_dspy.budget import Budget
 from lbt_dspy.errors import ModelRejectedError, ModelUnreachableError, StoppedError, check_at_least
 from lbt_dspy.journal import Journal
+from lbt_dspy.lms.account import Account, Watcher
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault, fault_of
 from lbt_dspy.sampling import digest_int
@@ -43,35 +43,6 @@ class Call(Protocol):
     @property
     def request(self) -> Request:
         """What is sent; built only when it is."""
-
-
-class Watcher(Protocol):
-    """Is told of every reply; must be thread-safe and quick."""
-
-    def replied(self, role: str, replies: Sequence[Reply], *, from_journal: int) -> None:
-        """Take note of replies."""
-
-
-@dataclass
-class Account:
-    """What one method needs, counted as if it ran alone: calls that another method paid for count here too."""
-
-    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By (role, LM name)."""
-    cost: float | None = 0.0
-    """US dollars; `None` when a price is unknown."""
-    failed: int = 0
-    """Calls without a usable reply."""
-    _seen: set[bytes] = field(default_factory=set, repr=False)
-
-    def add(self, role: str, lm: str, replies: Iterable[tuple[bytes, Reply]]) -> None:
-        """Count replies that this account has not seen yet."""
-        for key, reply in replies:
-            if key not in self._seen:
-                self._seen.add(key)
-                self.calls[role, lm] += reply.attempts
-                self.cost = None if self.cost is None or reply.cost is None else self.cost + reply.cost
-                self.failed += reply.text is None
 
 
 class Ledger:
@@ -104,7 +75,7 @@ class Ledger:
         self.workers = workers
         self.retries = retries
         self.watcher = watcher
-        self.budget.start_from(self.journal.sent(), self.journal.spent())
+        self.budget.start_from(self.journal.sent(), self.journal.charged())
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="lbt")
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -269,7 +240,7 @@ class Ledger:
         self._engines.add(engine)
         worst = engine.worst_cost(request)
         self.budget.reserve(worst)
-        self.journal.count_sent(role, engine.name)
+        self.journal.count_sent(role, engine.name, charge=worst or 0.0)
         try:
             answer = engine.answer(request, faults)
         except CancelledError:
@@ -279,10 +250,11 @@ class Ledger:
             fault = fault_of(error, engine.secrets)
             price = worst if fault.billed else 0.0
             self.budget.settle(worst, price or 0.0, sent=fault.sent)
-            if not fault.sent:
-                self.journal.count_sent(role, engine.name, -1)
+            self.journal.count_sent(role, engine.name, 0 if fault.sent else -1, (price or 0.0) - (worst or 0.0))
             return fault, price
-        self.budget.settle(worst, answer.cost if answer.cost is not None else (worst or 0.0))
+        charge = answer.cost if answer.cost is not None else (worst or 0.0)
+        self.budget.settle(worst, charge)
+        self.journal.count_sent(role, engine.name, 0, charge - (worst or 0.0))
         if answer.finish == "length":
             return Fault(reason="output cut at the token limit; raise max_tokens for this model"), answer.cost
         if answer.finish == "content_filter":

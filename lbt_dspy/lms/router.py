@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dspy import lm15
+from dspy.clients._http import retry_after_seconds
 from dspy.clients.engines.litellm_errors import to_lm15_error
 from dspy.clients.lm import _is_openai_reasoning_model
 from dspy.clients.lm15_boundary import request_kwargs
@@ -133,7 +134,7 @@ class RouterEngine(ModelEngine):
                 if not sent:
                     raise NotSent("all deployments cool down", wait) from None
                 raise lm15.ServerError("the request failed, and all deployments cool down", retry_after=wait) from None
-            raise to_lm15_error(error) from None
+            raise _translated(error) from None
         return self._read(raw)
 
     def cancel_in_flight(self) -> None:
@@ -192,6 +193,15 @@ class RouterEngine(ModelEngine):
     def dump_state(self) -> dict[str, Any]:
         """Refuse: a saved program must not carry endpoints; set its LM again after loading."""
         raise TypeError("a program with a routed LM is saved without it: call program.set_lm(None) before saving")
+
+
+def _translated(error: Exception) -> Exception:
+    """Return DSPy's error for LiteLLM's, with the Retry-After that LiteLLM keeps elsewhere."""
+    mapped: Exception = to_lm15_error(error)
+    headers = getattr(error, "litellm_response_headers", None) or {}
+    if isinstance(mapped, lm15.LM15Error) and mapped.retry_after is None:
+        mapped.retry_after = retry_after_seconds(headers.get("retry-after"))
+    return mapped
 
 
 def _prompt_bytes(request: Request) -> list[int]:

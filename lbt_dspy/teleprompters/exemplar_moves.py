@@ -11,7 +11,7 @@ import numpy as np
 
 from lbt_dspy.exam.asking import ask_signature
 from lbt_dspy.exam.examiner import Examiner
-from lbt_dspy.lms.ledger import Account
+from lbt_dspy.lms.account import Account
 from lbt_dspy.sampling import balanced, stream
 from lbt_dspy.signatures import REFLECT_OUTPUT, REVISE_OUTPUT, Reflect, Revise
 from lbt_dspy.teleprompters.exemplar_records import Case, ExemplarSet, Proposal, ScoredSet

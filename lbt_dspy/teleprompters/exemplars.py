@@ -17,7 +17,8 @@ from lbt_dspy.errors import UserError, check_at_least, check_choice
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch, Grader
 from lbt_dspy.exam.whole_program import single_predictor
-from lbt_dspy.lms.ledger import Account, Ledger
+from lbt_dspy.lms.account import Account
+from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.sampling import balanced, stream
 from lbt_dspy.teleprompters import exemplar_moves as moves
 from lbt_dspy.teleprompters.exemplar_checks import check_data
