@@ -190,3 +190,11 @@ def test_a_server_that_fails_is_asked_no_more_than_the_budget(server, race):
     assert found
     assert found[-1].calls <= asked <= 300
     assert found[-1].calls > 60 * len(found)
+
+
+def test_mipro_goes_on_when_all_it_sampled_has_been_evaluated(race, monkeypatch):
+    """With four sets and more full evaluations than that; MIPROv2 itself raises a ValueError here."""
+    monkeypatch.setattr(rivals, "demo_sets_within", lambda calls, examples: 4)
+    found = race("mipro", calls=1500)
+    assert 2 <= len(found) <= 5
+    assert found[-1].calls <= 1500
