@@ -15,8 +15,8 @@ from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.metrics.labels import BinaryF1
-from lbt_dspy.teleprompters.exemplar_moves import random_set
-from lbt_dspy.teleprompters.exemplar_records import ExemplarSearch, ExemplarSet, ScoredSet
+from lbt_dspy.teleprompters.exemplar_search.moves import random_set
+from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSearch, ExemplarSet, ScoredSet
 from lbt_dspy.teleprompters.exemplars import LbTExemplars
 from lbt_dspy.types import Exam, ExamProblem, ExamReport
 
@@ -121,7 +121,7 @@ class Runner:
     def _search(self, comparison: Comparison, seed: int, name: str, students: tuple[dspy.LM, ...]) -> ExemplarSearch:
         self.tell(f"seed {seed}: {name}")
         optimizer = self.optimizer(seed, students)
-        found = optimizer.search(self.program, trainset=self.data.train)
+        found = optimizer.optimize(self.program, trainset=self.data.train)
         row = comparison.row(name)
         for (role, lm), calls in found.calls.items():
             row.account.calls[role, lm] += calls

@@ -8,6 +8,10 @@ import dspy
 
 REFLECT_OUTPUT = "reflection"
 REVISE_OUTPUT = "revised_exemplars"
+LIST_OUTPUT = "written_exemplars"
+UNREADABLE = "(unreadable)"
+"""Stands for a student's answer that could not be read."""
+MISTAKES = ("missed cue", "false cue", "label confusion", "off-topic")
 
 
 class Reflect(dspy.Signature):  # type: ignore[misc]
@@ -23,6 +27,18 @@ class Reflect(dspy.Signature):  # type: ignore[misc]
         desc="inputs, the right answer, and what students answered instead"
     )
     reflection: str = dspy.OutputField(desc="the reason, in one to three sentences")
+
+
+class ReflectTyped(Reflect):
+    """Exemplars were shown to students as worked examples of a task, and the students then failed on some cases.
+
+    Give one reason why reading exactly these exemplars could have led to these mistakes: what do the exemplars teach
+    wrongly, leave out or overstress? Speak of the exemplars, not of the students. Then name the kind of mistake:
+    missed cue (a sign of the right answer was not seen), false cue (something else was taken for a sign), label
+    confusion (two answers were mixed up), off-topic (the answer is none of the task's).
+    """
+
+    kind: Literal[MISTAKES] = dspy.OutputField(desc="the kind of mistake")  # type: ignore[valid-type]
 
 
 class Revise(dspy.Signature):  # type: ignore[misc]
@@ -41,6 +57,28 @@ class Revise(dspy.Signature):  # type: ignore[misc]
     reflection: str = dspy.InputField(desc="why the present exemplars could have led to these failures")
     number: int = dspy.InputField(desc="how many exemplars to write")
     revised_exemplars: list[dict[str, str]] = dspy.OutputField(desc="the new list")
+
+
+class Generate(dspy.Signature):  # type: ignore[misc]
+    """Write worked examples from which students can learn a task: varied, clear, and with right answers.
+
+    Write the asked number of exemplars, each with exactly the given fields, with all answers as equally often as the
+    number allows. The last field is the answer.
+    """
+
+    task: str = dspy.InputField(desc="the instruction that the students will follow")
+    names: list[str] = dspy.InputField(desc="the fields of an exemplar")
+    answers: list[str] = dspy.InputField(desc="the answers that there are")
+    number: int = dspy.InputField(desc="how many exemplars to write")
+    written_exemplars: list[dict[str, str]] = dspy.OutputField(desc="the exemplars")
+
+
+class Paraphrase(dspy.Signature):  # type: ignore[misc]
+    """Say each of these worked examples in other words, keeping its meaning, its fields and its answer."""
+
+    task: str = dspy.InputField(desc="the instruction that the students follow")
+    exemplars: list[dict[str, str]] = dspy.InputField(desc="the present exemplars")
+    written_exemplars: list[dict[str, str]] = dspy.OutputField(desc="the same exemplars in other words")
 
 
 def classification(

@@ -17,9 +17,9 @@ from lbt_dspy.lms.embedded import STUDENTS, embedded_lm
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.metrics import BinaryF1
 from lbt_dspy.sampling import stream
-from lbt_dspy.teleprompters import exemplar_moves as moves
-from lbt_dspy.teleprompters.exemplar_records import Case, ExemplarSet
-from lbt_dspy.teleprompters.exemplar_scores import repetitions
+from lbt_dspy.teleprompters.exemplar_search import moves
+from lbt_dspy.teleprompters.exemplar_search.records import Case, ExemplarSet
+from lbt_dspy.teleprompters.exemplar_search.scores import repetitions
 
 METRIC = BinaryF1("Yes", ("Yes", "No"))
 
@@ -62,15 +62,15 @@ def test_same_seed_same_program_and_the_given_one_is_untouched(data, teacher_pro
 
 @pytest.mark.parametrize("workers", [1, 16])
 def test_the_number_of_workers_changes_nothing(workers, data, teacher_program):
-    found = optimizer(ledger=Ledger(workers=workers)).search(teacher_program, trainset=data.train)
-    other = optimizer(ledger=Ledger(workers=3)).search(teacher_program, trainset=data.train)
+    found = optimizer(ledger=Ledger(workers=workers)).optimize(teacher_program, trainset=data.train)
+    other = optimizer(ledger=Ledger(workers=3)).optimize(teacher_program, trainset=data.train)
     assert [r.as_dict() for r in found.rounds] == [r.as_dict() for r in other.rounds]
     assert found.calls == other.calls
 
 
 def test_the_search_learns_and_says_what_it_did(data, teacher_program):
     seen = []
-    found = optimizer(rounds=3).search(teacher_program, trainset=data.train, watch=seen.append)
+    found = optimizer(rounds=3).optimize(teacher_program, trainset=data.train, watch=seen.append)
     assert seen == list(found.rounds)
     assert [r.number for r in found.rounds] == [0, 1, 2, 3]
     scores = [r.beam[0].score for r in found.rounds]
@@ -98,20 +98,20 @@ def test_no_set_is_scored_on_its_own_exemplars(data, teacher_program):
 
 
 def test_zero_rounds_return_the_initial_set(data, teacher_program):
-    found = optimizer(rounds=0).search(teacher_program, trainset=data.train)
+    found = optimizer(rounds=0).optimize(teacher_program, trainset=data.train)
     assert found.sets_scored == 1
     assert found.best.exemplar_set.origin == "random set 0"
 
 
 def test_students_can_select(data, teacher_program):
-    found = optimizer(selection="students", rounds=1).search(teacher_program, trainset=data.train)
+    found = optimizer(selection="students", rounds=1).optimize(teacher_program, trainset=data.train)
     assert found.calls["students", "embedded/chars"] > 100
     assert found.calls["teacher", "embedded/teacher"] < 20
 
 
 def test_a_validation_set_is_used_and_never_copied(data, teacher_program):
     valset = data.train[:60]
-    found = optimizer().search(teacher_program, trainset=data.train, valset=valset)
+    found = optimizer().optimize(teacher_program, trainset=data.train, valset=valset)
     forbidden = {e.text for e in valset}
     revised = [p.revised for r in found.rounds for p in r.proposals if p.revised is not None]
     parents = {e.text for e in found.rounds[0].beam[0].exemplar_set.exemplars}
@@ -204,7 +204,7 @@ def test_a_stopped_search_resumes_from_its_journal(server, data, tmp_path):
             try:
                 return optimizer(
                     exam_students=students, ledger=ledger, selection_examples=20, minibatch=10, rounds=1
-                ).search(program, trainset=data.train)
+                ).optimize(program, trainset=data.train)
             finally:
                 ledger.close()
 

@@ -63,7 +63,7 @@ def test_one_predictor_learns_and_the_others_stay(data):
     pipeline.explain.demos = list(kept)
     before = pipeline.dump_state()
     with dspy.context(lm=embedded_lm("embedded/teacher")):
-        found = optimizer().search(pipeline, trainset=data.train)
+        found = optimizer().optimize(pipeline, trainset=data.train)
         assert found.program(text="All dogs bite; mine did.").label in ("Yes", "No")
     assert pipeline.dump_state() == before
     assert len(found.program.classify.demos) == 6
@@ -79,7 +79,7 @@ def test_one_predictor_learns_and_the_others_stay(data):
 def test_the_same_search_with_one_worker_and_with_many(data):
     with dspy.context(lm=embedded_lm("embedded/teacher")):
         runs = [
-            optimizer(ledger=Ledger(workers=w)).search(Pipeline(), trainset=data.train, valset=data.train[:30])
+            optimizer(ledger=Ledger(workers=w)).optimize(Pipeline(), trainset=data.train, valset=data.train[:30])
             for w in (1, 12)
         ]
     assert [r.as_dict() for r in runs[0].rounds] == [r.as_dict() for r in runs[1].rounds]
@@ -155,7 +155,7 @@ def test_chain_of_thought_takes_the_fast_path(server, data):
         lm = LMRoles().lms([f"hosted_vllm/t@{base_url}"])[0]
         program = dspy.ChainOfThought(data.task.program().signature)
         program.set_lm(lm)
-        found = optimizer(predictor=None, exam_students=[lm], selection_examples=8, minibatch=4).search(
+        found = optimizer(predictor=None, exam_students=[lm], selection_examples=8, minibatch=4).optimize(
             program, trainset=data.train
         )
         assert len(found.program.predict.demos) == 6

@@ -43,6 +43,8 @@ class ModelEngine(ABC):
     """Whether requests may carry a `seed`."""
     takes_temperature = True
     """Whether requests may carry a `temperature` that nobody asked for by name (reasoning models refuse it)."""
+    writes_texts = True
+    """Whether it can write texts of its own; a statistical model cannot."""
     secrets: tuple[str, ...] = ()
     """Texts that must never be written anywhere."""
 

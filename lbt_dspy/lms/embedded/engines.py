@@ -18,7 +18,7 @@ from lbt_dspy.lms.embedded.prompt import Prompt, PromptReader, question_text, re
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.sampling import digest_int, stream
-from lbt_dspy.signatures import REFLECT_OUTPUT, REVISE_OUTPUT
+from lbt_dspy.signatures import REFLECT_OUTPUT, REVISE_OUTPUT, UNREADABLE
 
 KINDS = ("words", "bayes", "chars")
 WORDS_NAMED = 6
@@ -34,6 +34,7 @@ class EmbeddedStudent(ModelEngine):
     """Fits one kind of text classifier on the demonstrations; without two labels to learn from it tosses a coin."""
 
     in_process = True
+    writes_texts = False
     kinds: tuple[str, ...]
 
     def __init__(self, name: str) -> None:
@@ -98,8 +99,10 @@ class EmbeddedTeacher(EmbeddedStudent):
 
     def fill(self, request: Request, inputs: Mapping[str, str], names: list[str]) -> dict[str, object]:
         """Return a value for each output field."""
-        if names == [REFLECT_OUTPUT]:
-            return {REFLECT_OUTPUT: reflect(json.loads(inputs["exemplars"]), json.loads(inputs["failure_cases"]))}
+        if names[:1] == [REFLECT_OUTPUT]:
+            cases = json.loads(inputs["failure_cases"])
+            answers = {REFLECT_OUTPUT: reflect(json.loads(inputs["exemplars"]), cases), "kind": kind_of_mistake(cases)}
+            return {name: answers[name] for name in names}
         if names == [REVISE_OUTPUT]:
             return {REVISE_OUTPUT: self._revise(request, inputs)}
         return super().fill(request, inputs, names)
@@ -133,6 +136,28 @@ def reflect(exemplars: list[dict[str, str]], cases: list[dict[str, Any]]) -> str
         f"The exemplars have no example with words such as {', '.join(named) or '(none)'}, "
         "so students who read them had nothing to judge these cases by."
     )
+
+
+def kind_of_mistake(cases: list[dict[str, Any]]) -> str:
+    """Name the commonest mistake in cases: with two answers, whether the later one in the alphabet was missed."""
+    pairs = [
+        (right, wrong)
+        for case in cases
+        for right in case["answer"].values()
+        for wrong in case["students_answered"].values()
+    ]
+    known = sorted({right for right, _ in pairs} | {wrong for _, wrong in pairs if wrong != UNREADABLE})
+    kinds = Counter(
+        "off-topic"
+        if wrong == UNREADABLE
+        else "label confusion"
+        if len(known) > 2
+        else "missed cue"
+        if right == known[-1]
+        else "false cue"
+        for right, wrong in pairs
+    )
+    return min(kinds, key=lambda kind: (-kinds[kind], kind)) if kinds else "off-topic"
 
 
 def swap_cases(

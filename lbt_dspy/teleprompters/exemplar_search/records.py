@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import dspy
@@ -34,6 +36,8 @@ class ScoredSet:
     """Measured share of the selection examples, in [0, 1]."""
     measured: int
     """Number of selection examples that were measured."""
+    examples: int
+    """Number of selection examples that it was scored on; 0: the score is an estimate."""
 
     @property
     def rank(self) -> float:
@@ -58,6 +62,8 @@ class Proposal:
     cases: tuple[Case, ...]
     reflection: str | None
     """`None`: none was given, or it was too short to mean anything."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of mistake, where the teacher was asked for them."""
     revised: ExemplarSet | None
     """`None`: no usable list came back."""
     dropped: int = 0
@@ -81,14 +87,79 @@ class Round:
         return {
             "round": self.number,
             "best_score": self.beam[0].score,
-            "beam": [{"origin": s.exemplar_set.origin, "score": s.score, "coverage": s.coverage} for s in self.beam],
+            "beam": [
+                {"origin": s.exemplar_set.origin, "score": s.score, "coverage": s.coverage, "examples": s.examples}
+                for s in self.beam
+            ],
             "sets_scored": len(self.scored),
             "cases": sum(len(p.cases) for p in self.proposals),
             "errors": dict(self.errors),
             "reflections": [p.reflection for p in self.proposals if p.reflection],
             "reflections_dropped": sum(p.reflection is None for p in self.proposals),
             "exemplars_dropped": sum(p.dropped for p in self.proposals),
+            "kinds": dict(Counter(kind for p in self.proposals for kind in p.kinds)),
         }
+
+
+def churn(rounds: Sequence[Round]) -> list[int]:
+    """Return for each round how many exemplars of its best set were not in the best set of the round before."""
+    bests = [r.beam[0].exemplar_set.content for r in rounds]
+    return [0, *(len(new - old) for old, new in pairwise(bests))] if bests else []
+
+
+def led_by(rounds: Sequence[Round]) -> dict[str, int]:
+    """Return for each student how many exemplars of the final best set came from a criticism of its mistakes.
+
+    An exemplar came from a criticism when the teacher's revision brought it in, or it was one of the failure cases. One
+    that several students failed, or several criticisms brought in, counts for each student once.
+    """
+    led: dict[str, int] = {student: 0 for r in rounds for student in r.errors}
+    start = rounds[0].beam[0].exemplar_set.content
+    for exemplar in rounds[-1].beam[0].exemplar_set.content - start:
+        students = set()
+        for proposal in (p for r in rounds for p in r.proposals):
+            brought = frozenset[Any]() if proposal.revised is None else proposal.revised.content
+            brought = (brought - proposal.parent.content) | {content_of(case.example) for case in proposal.cases}
+            if exemplar in brought:
+                students |= {student for case in proposal.cases for student in case.wrong_answers}
+        for student in students:
+            led[student] += 1
+    return led
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExemplarValue:
+    """What an exemplar adds to the exam score of a set, beside an average one of the pool."""
+
+    exemplar: dspy.Example
+    origin: str
+    value: float
+    """In units of the metric: posterior mean."""
+    low: float
+    high: float
+    """95% credible interval."""
+    exams: int
+    """Number of exams of sets that it was in."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for a report."""
+        return {
+            "exemplar": {name: str(value) for name, value in self.exemplar.items()},
+            "origin": self.origin,
+            "value": self.value,
+            "ci95": [self.low, self.high],
+            "exams": self.exams,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a search policy returns: its rounds; the best set is the first of the last beam."""
+
+    rounds: tuple[Round, ...]
+    values: tuple[ExemplarValue, ...] = ()
+    study: Any = None
+    """The Optuna study of `search="tpe"`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +170,10 @@ class ExemplarSearch:
     """A copy of the given program with the best exemplar set as demonstrations of the named predictor."""
     rounds: tuple[Round, ...]
     """Round 0 (the initial set) and every round after it."""
+    values: tuple[ExemplarValue, ...]
+    """What each exemplar adds, the best first; empty unless `search="utility"`."""
+    study: Any
+    """The Optuna study of `search="tpe"`, else `None`."""
     calls: Mapping[tuple[str, str], int]
     """Calls that this search needs by (role, LM name), as if it ran alone."""
     cost: float | None

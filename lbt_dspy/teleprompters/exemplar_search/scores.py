@@ -8,17 +8,16 @@ to restore the shares of the data.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dspy
 
-from lbt_dspy.teleprompters.exemplar_moves import Classroom, exams_for
-from lbt_dspy.teleprompters.exemplar_records import ExemplarSet, ScoredSet
+from lbt_dspy.teleprompters.exemplar_search.classroom import Classroom
+from lbt_dspy.teleprompters.exemplar_search.moves import exams_for
+from lbt_dspy.teleprompters.exemplar_search.options import Metric
+from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSet, ScoredSet
 from lbt_dspy.types import ExamReport
-
-Metric = Callable[[Sequence[dspy.Example], Sequence[dspy.Prediction | None]], float]
-"""Set-level: `metric(golds, predictions)`, higher is better; `None` in predictions is an unreadable answer."""
 
 LARGEST_SCALE = 10
 CLOSE_ENOUGH = 0.03
@@ -57,6 +56,7 @@ def score_sets(
                 score=sum(values) / len(values) if len(values) == len(by_reader) else None,
                 coverage=sum(report.coverage for report in by_reader) / len(by_reader),
                 measured=sum(len(report.marks) for report in by_reader) // len(by_reader),
+                examples=len(selection.examples),
             )
         )
     return scored

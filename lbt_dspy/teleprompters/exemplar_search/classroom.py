@@ -1,0 +1,43 @@
+"""Who and what one search works with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+
+from lbt_dspy.exam.examiner import Examiner
+from lbt_dspy.lms.account import Account
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classroom:
+    """Teacher, students, examiner and the task's fields; nothing in it changes."""
+
+    examiner: Examiner
+    teacher: dspy.LM
+    students: Sequence[dspy.LM]
+    label_field: str
+    labels: tuple[str, ...]
+    input_fields: tuple[str, ...]
+    forbidden: frozenset[tuple[str, ...]]
+    """Inputs of validation examples, normalised: an exemplar must not be one of them."""
+    account: Account
+    writing: Mapping[str, Any]
+    """Sampling settings of the teacher's own texts."""
+    seed: int
+
+    @property
+    def instructions(self) -> str:
+        """What students are told to do."""
+        return str(self.examiner.predictor.signature.instructions)
+
+    def label_of(self, example: dspy.Example) -> str:
+        """Return the reference label of an example."""
+        return str(example[self.label_field])
+
+    def inputs_of(self, example: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the input texts, normalised for comparison."""
+        return tuple(" ".join(str(example[name]).casefold().split()) for name in self.input_fields)

@@ -1,0 +1,77 @@
+"""What a search is given, and what it may do with it: draw, score, say what it found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import dspy
+
+from lbt_dspy.sampling import balanced, stream
+from lbt_dspy.teleprompters.exemplar_search.classroom import Classroom
+from lbt_dspy.teleprompters.exemplar_search.moves import random_set
+from lbt_dspy.teleprompters.exemplar_search.options import ExemplarOptions
+from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSet, Round, ScoredSet
+from lbt_dspy.teleprompters.exemplar_search.scores import Selection, score_sets
+from lbt_dspy.teleprompters.exemplar_search.writing import generate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One search: its options, its data, its classroom."""
+
+    room: Classroom
+    options: ExemplarOptions
+    train: Sequence[dspy.Example]
+    """Where exemplars and minibatches come from."""
+    selection: Selection
+    """The examples on which sets are scored."""
+    watch: Callable[[Round], None] | None = None
+
+    @property
+    def evaluations(self) -> int:
+        """The most evaluations (one set on one selection example) that scoring may use."""
+        if self.options.evaluations is not None:
+            return self.options.evaluations
+        most = most_sets(self.options) * len(self.selection.examples)
+        if self.options.search == "beam":
+            return sys.maxsize if self.options.evaluator == "full" else most // 2
+        return most
+
+    def initial_set(self) -> ExemplarSet:
+        """Return the set that every search starts from."""
+        first = random_set(self.train, self.options.exemplars, self.room.label_of, self.room.seed, 0)
+        return first if self.options.init == "train" else generate(self.room, first)
+
+    def minibatch(self, number: int) -> list[dspy.Example]:
+        """Return the training examples that students answer in a round."""
+        return self.draw(self.train, self.options.minibatch, "minibatch", number)
+
+    def draw(self, items: Sequence[dspy.Example], size: int, *purpose: object) -> list[dspy.Example]:
+        """Draw examples, evenly over the labels unless told otherwise."""
+        label_of = self.room.label_of if self.options.balance else (lambda example: 0)
+        return balanced(items, size, label_of, stream(self.room.seed, *purpose))
+
+    def score(self, sets: Sequence[ExemplarSet], examples: Sequence[dspy.Example] | None = None) -> list[ScoredSet]:
+        """Score sets on the given selection examples, or on all of them."""
+        return score_sets(
+            self.room,
+            sets,
+            self.selection if examples is None else Selection(examples=examples, shares=self.selection.shares),
+            self.options.metric,
+            by_students=self.options.selection == "students",
+        )
+
+    def tell(self, done: Round) -> Round:
+        """Let the watcher know of a round."""
+        if self.watch is not None:
+            self.watch(done)
+        return done
+
+
+def most_sets(options: ExemplarOptions) -> int:
+    """Return how many sets the paper's loop scores at most with these options; the other searches may cost as much."""
+    kept = [1, *[options.beam] * (options.rounds - 1)] if options.rounds else []
+    fresh = min(options.max_new_sets, options.reflections * (1 + options.paraphrases))
+    return 1 + sum(kept) * fresh
