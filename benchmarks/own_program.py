@@ -117,6 +117,8 @@ def _predictor(program: dspy.Module, spec: str, wish: str | None) -> str:
 
 def _check_inputs(found: TrainedProgram, task: ClassificationTask, spec: str) -> None:
     """Raise `UserError` unless the program can be called with the text fields alone, and its predictor sees one."""
+    if not hasattr(type(found.program), "forward"):
+        raise UserError(f"--program {spec} has no forward method; give it one that takes the text fields")
     takes, needs = _parameters(found)
     missing = [] if takes is None else [name for name in task.inputs if name not in takes]
     if missing:
@@ -140,7 +142,7 @@ def _parameters(found: TrainedProgram) -> tuple[Sequence[str] | None, Sequence[s
     if isinstance(found.program, dspy.Predict | dspy.ChainOfThought):
         names = list(found.signature.input_fields)
         return names, names
-    parameters = inspect.signature(found.program.forward).parameters.values()
+    _, *parameters = inspect.signature(type(found.program).forward).parameters.values()  # all but self
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     needs = [p.name for p in named if p.default is p.empty]
     return None if any(p.kind == p.VAR_KEYWORD for p in parameters) else [p.name for p in named], needs
