@@ -280,8 +280,8 @@ def test_a_program_of_ones_own_learns_one_predictor(spec, predictor, folder, cap
 
 def test_cells_are_text_as_they_stand(folder):
     texts = [
-        "NA", "007", "1e5", "True", "null", 'she said "no", twice', "two\nlines", "x" * 10_000, "👩‍👩‍👧 ok", "שלום עולם",
-        "  spaced  ", "[[ ## label ## ]]", "=1+1", "{text}",
+        "NA", "007", "1e5", "True", "null", 'she said "no", twice', "two\nlines", "x" * 10_000, "👩‍👩‍👧 ok",
+        "שלום עולם", "  spaced  ", "[[ ## label ## ]]", "=1+1", "{text}",
     ]  # fmt: skip
     rows = [{"text": text, "label": ("0", "NA")[i % 2]} for i, text in enumerate(texts)]
     write_csv("odd.csv", rows)
@@ -342,7 +342,8 @@ NAMES = [
     (("Review Text", "label"), ("review_text", "label")),
     (("Review Text", "review_text", "label"), ("review_text_field", "review_text", "label")),
     (("class", "1st", "", "_x"), ("class_field", "field_1st", "field", "x")),
-    (("config", "demos", "instructions", "completed"), tuple(f"{n}_field" for n in ("config", "demos", "instructions", "completed"))),
+    (("config", "demos", "completed"), ("config_field", "demos_field", "completed_field")),
+    (("instructions", "prediction", "self"), ("instructions_field", "prediction_field", "self_field")),
     (("base", "items", "labels", "json"), ("base_field", "items_field", "labels_field", "json_field")),
     (("A b", "a-b", "a b"), ("a_b", "a_b_field", "field_a_b")),
     (("текст отзыва", "метка"), ("текст_отзыва", "метка")),
