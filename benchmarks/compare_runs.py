@@ -13,6 +13,7 @@ from lbt_dspy.benchmarks.table_files import nearest, some
 from lbt_dspy.errors import UserError
 
 Results = Mapping[str, Any]
+KEYS = {"task", "method", "models", "settings", "seeds", "results"}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,7 +76,7 @@ def read_results(path: str) -> Results:
         raise UserError(f"{path} cannot be read ({error.strerror}); name the results.json of a run") from None
     except ValueError:
         results = None
-    if not isinstance(results, dict) or not {"results", "settings", "seeds", "models"} <= set(results):
+    if not isinstance(results, dict) or not KEYS <= set(results):
         raise UserError(f"{path} is no results.json; name that of a run")
     if "held_out" not in results:
         raise UserError(

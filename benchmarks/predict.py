@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -61,18 +62,18 @@ def execute(args: argparse.Namespace) -> int:
     trained.set_teacher(teacher)
     if args.max_cost is not None:
         check_prices([teacher, *trained.others()])
+    predictor = Predictor(trained, record.task, teacher, rows, source.name)
     stopped: BaseException | None = None
-    with Progress(quiet=args.quiet) as progress:
+    with Progress(predictor.calls, quiet=args.quiet) as progress:
         ledger = Ledger(budget=budget, workers=args.workers, retries=RETRIES, watcher=progress)
-        predictor = Predictor(trained, record.task, teacher, rows, source.name)
-        progress.total = predictor.calls
-        try:
-            answers = predictor.ask(ledger)
-        except (BudgetSpentError, KeyboardInterrupt) as error:
-            answers, stopped = predictor.known(ledger), error
-    _write(write([{**row, column: a.label} for row, a in zip(rows, answers, strict=True)]), args.out)
-    print(Report(record.task, rows, answers, ledger).text(), file=sys.stderr)
-    ledger.close()
+        with contextlib.closing(ledger):
+            try:
+                answers = predictor.ask(ledger)
+            except (BudgetSpentError, KeyboardInterrupt) as error:
+                answers, stopped = predictor.known(ledger), error
+            progress.stop()
+            _write(write([{**row, column: a.label} for row, a in zip(rows, answers, strict=True)]), args.out)
+            print(Report(record.task, rows, answers, ledger).text(), file=sys.stderr)
     if stopped is not None:
         raise stopped
     return 0
