@@ -97,7 +97,7 @@ def labelled_data(
 
 
 def _pairs(rows: list[Row], names: Mapping[str, str], split: str) -> list[Pair]:
-    pairs = []
+    pairs: list[Pair] = []
     for number, row in enumerate(rows, 1):
         label = str(row.get("label"))
         if not isinstance(row.get("text"), str):

@@ -27,7 +27,8 @@ class TrainedProgram:
     @property
     def signature(self) -> type[dspy.Signature]:
         """The signature of the predictor that learns."""
-        return single_predictor(self.program, self.predictor)[1].signature
+        signature: type[dspy.Signature] = single_predictor(self.program, self.predictor)[1].signature
+        return signature
 
     def set_teacher(self, teacher: dspy.LM) -> None:
         """Give the teacher to the predictor that learns, and to each other one that has no LM of its own."""

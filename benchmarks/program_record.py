@@ -41,7 +41,7 @@ def read_program(path: Path) -> tuple[ProgramRecord, Mapping[str, Any]]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         values = state["metadata"][KEY]
-        task = {k: tuple(v) if isinstance(v, list) else v for k, v in values["task"].items()}
+        task: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values["task"].items()}
         return ProgramRecord(**{**values, "task": ClassificationTask(**task)}), state
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); name the program.json of a run") from None
