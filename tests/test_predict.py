@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 
 import dspy
 import pyarrow
@@ -47,7 +48,8 @@ def folder(runs, tmp_path, monkeypatch):
             shutil.copy(runs / name / file, tmp_path / name / file)
     monkeypatch.chdir(tmp_path)
     write_csv("new.csv", rows_of("never seen", 3))
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("desk", None)
 
 
 def read_csv(text):
