@@ -9,12 +9,14 @@ from typing import Any
 import dspy
 
 from lbt_dspy.benchmarks.labelled_data import LabelledData
+from lbt_dspy.benchmarks.own_program import TrainedProgram
 from lbt_dspy.benchmarks.settings import Settings
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
-from lbt_dspy.metrics.labels import BinaryF1
+from lbt_dspy.metrics.labels import default_metric, plain_label
+from lbt_dspy.programs.classification import ClassificationTask
 from lbt_dspy.teleprompters.exemplar_search.moves import random_set
 from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSearch, ExemplarSet, ScoredSet
 from lbt_dspy.teleprompters.exemplars import LbTExemplars
@@ -63,6 +65,7 @@ class Runner:
     Args:
         settings: What was asked.
         data: The examples.
+        trained: The program, with its LMs.
         teacher: Is optimised and evaluated.
         students: Sit the exams.
         ledger: Pays.
@@ -73,6 +76,7 @@ class Runner:
         self,
         settings: Settings,
         data: LabelledData,
+        trained: TrainedProgram,
         teacher: dspy.LM,
         students: Sequence[dspy.LM],
         ledger: Ledger,
@@ -84,9 +88,9 @@ class Runner:
         self.students = tuple(students)
         self.ledger = ledger
         self.tell = tell
-        self.metric = BinaryF1(data.task.positive, data.task.labels)
-        self.program = data.task.program()
-        self.program.lm = teacher
+        self.metric = default_metric(data.task.labels, data.task.positive, data.task.output)
+        self.trained = trained
+        self.program = trained.program
         self.problems = [ExamProblem(example=example) for example in data.test]
 
     def run(self, comparison: Comparison) -> None:
@@ -160,19 +164,19 @@ class Runner:
         return LbTExemplars(
             metric=self.metric, exam_students=students, exemplars=s.exemplars, rounds=s.rounds, beam=s.beam,
             minibatch=s.minibatch, selection_examples=s.selection_examples, reflections=s.reflections,
-            ledger=self.ledger, seed=seed,
+            label_field=self.data.task.output, predictor=self.trained.predictor, ledger=self.ledger, seed=seed,
         )  # fmt: skip
 
     def _random_sets(self, seed: int, count: int) -> list[ExemplarSet]:
-        label = self.data.task.label_field
+        label = self.data.task.output
         return [
             random_set(self.data.train, self.settings.exemplars, lambda e: str(e[label]), seed, i) for i in range(count)
         ]
 
     def _held_out(self, materials: Sequence[tuple[dspy.Example, ...]], seed: int, account: Account) -> list[ExamReport]:
         examiner = Examiner(
-            self.program, grader=ExactMatch(self.data.task.label_field), ledger=self.ledger,
-            config={"temperature": 0.0}, seed=seed,
+            self.program, predictor=self.trained.predictor, grader=ExactMatch(self.data.task.output),
+            ledger=self.ledger, config={"temperature": 0.0}, seed=seed,
         )  # fmt: skip
         exams = [Exam(material=material, problems=self.problems) for material in materials]
         return [r[0] for r in examiner.examine(exams, [self.teacher], role="teacher", account=account)]
@@ -184,8 +188,13 @@ class Runner:
 
 
 def labels_of(report: ExamReport, data: LabelledData) -> tuple[list[str], list[str | None], list[bool]]:
-    """Return references, answers (`None`: unreadable) and whether each was measured."""
-    name = data.task.label_field
-    golds = [str(example[name]) for example in data.test]
-    answers = [None if row[0].fields is None else str(row[0].fields[name]) for row in report.sittings]
-    return golds, answers, [row[0].mark.value is not None for row in report.sittings]
+    """Return references, answers (`None`: unreadable, or none of the labels) and whether each was measured."""
+    golds = [str(example[data.task.output]) for example in data.test]
+    return golds, answers_of(report, data.task), [row[0].mark.value is not None for row in report.sittings]
+
+
+def answers_of(report: ExamReport, task: ClassificationTask) -> list[str | None]:
+    """Return the label that each answer of an exam means; `None`: unreadable, or none of the labels."""
+    meant = {plain_label(label): label for label in task.labels}
+    fields = [row[0].fields for row in report.sittings]
+    return [None if found is None else meant.get(plain_label(str(found[task.output]))) for found in fields]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import json
-import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,13 +12,15 @@ from typing import Any
 
 import dspy
 
+from lbt_dspy.benchmarks.table_files import Row, from_hub, nearest, parse_json_lines
 from lbt_dspy.errors import UserError
-from lbt_dspy.programs.classification import ClassificationTask, clean
+from lbt_dspy.programs.classification import ClassificationTask, Pair, clean
 
 TASKS = ("fallacy", "liar")
 HUB = "hf"
 HELD_OUT = ("test", "dev")
-Rows = dict[str, list[dict[str, Any]]]
+Rows = dict[str, list[Row]]
+"""The rows of each split."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +29,7 @@ class LabelledData:
 
     task: ClassificationTask
     source: str
+    """What it was read from, without folders."""
     train: tuple[dspy.Example, ...]
     test: tuple[dspy.Example, ...]
     """Held out: never drawn from, never selected on. `test` and, where there is one, `dev`, as the paper does."""
@@ -59,44 +59,59 @@ def load_data(task: str, source: str | None, filters: Iterable[str]) -> Labelled
     else:
         rows = _read_folder(Path(source))
     for wish in filters:
-        rows = _filtered(rows, wish)
+        rows = filtered(rows, wish)
     names = {"1": "Yes", "0": "No", "Yes": "Yes", "No": "No"}
     train = _pairs(rows["train"], names, "train")
     test = [pair for split in HELD_OUT if split in rows for pair in _pairs(rows[split], names, split)]
     train, test, dropped = clean(train, test)
+    check_classes(train, test, dropped, source or "the shipped set", "--data and --filter")
+    return labelled_data(definition, "shipped" if source is None else Path(source).name, train, test, dropped)
+
+
+def check_classes(
+    train: Sequence[Pair], test: Sequence[Pair], dropped: Mapping[str, int], source: str, way_out: str
+) -> None:
+    """Raise `UserError` when the training or the held-out examples have fewer than two classes."""
     for name, pairs in (("training", train), ("held-out", test)):
         counts = Counter(label for _, label in pairs)
         if len(counts) < 2:
             only = next(iter(counts), "no label at all")
+            lost = f" after dropping {', '.join(f'{n} {reason}' for reason, n in dropped.items())}" if dropped else ""
             raise UserError(
-                f"the {len(pairs)} {name} examples of {source or 'the shipped set'} have only one class ({only}); "
-                "a classifier needs examples of two; check --data and --filter"
+                f"the {len(pairs)} {name} examples of {source} have only one class ({only}){lost}; "
+                f"a classifier needs examples of two; check {way_out}"
             )
+
+
+def labelled_data(
+    task: ClassificationTask, source: str, train: Sequence[Pair], test: Sequence[Pair], dropped: Mapping[str, int]
+) -> LabelledData:
+    """Return the examples of cleaned pairs."""
     return LabelledData(
-        task=definition,
-        source="shipped" if source is None else source,
-        train=tuple(definition.example(*pair) for pair in train),
-        test=tuple(definition.example(*pair) for pair in test),
+        task=task,
+        source=source,
+        train=tuple(task.example(*pair) for pair in train),
+        test=tuple(task.example(*pair) for pair in test),
         dropped=dropped,
     )
 
 
-def _pairs(rows: list[dict[str, Any]], names: Mapping[str, str], split: str) -> list[tuple[str, str]]:
-    pairs = []
+def _pairs(rows: list[Row], names: Mapping[str, str], split: str) -> list[Pair]:
+    pairs: list[Pair] = []
     for number, row in enumerate(rows, 1):
         label = str(row.get("label"))
         if not isinstance(row.get("text"), str):
             raise UserError(f"row {number} of {split} needs a text, a string, not {row.get('text')!r}")
         if label not in names:
             raise UserError(f"row {number} of {split} needs a label, 1 or 0, not {row.get('label')!r}")
-        pairs.append((row["text"], names[label]))
+        pairs.append(((row["text"],), names[label]))
     return pairs
 
 
 def _read_shipped(name: str) -> Rows:
     folder = files("lbt_dspy.benchmarks") / "data"
     return {
-        split: _parse((folder / f"{name}_{split}.jsonl").read_text(encoding="utf-8"), f"{name}_{split}.jsonl")
+        split: parse_json_lines((folder / f"{name}_{split}.jsonl").read_text(encoding="utf-8"), f"{name}_{split}.jsonl")
         for split in ("train", "test")
     }
 
@@ -109,7 +124,7 @@ def _read_folder(folder: Path) -> Rows:
         path = folder / f"{split}.jsonl"
         if path.is_file():
             try:
-                rows[split] = _parse(path.read_text(encoding="utf-8"), str(path))
+                rows[split] = parse_json_lines(path.read_text(encoding="utf-8"), str(path))
             except (OSError, UnicodeDecodeError) as error:
                 raise UserError(f"{path} cannot be read ({error}); it must be UTF-8 JSON lines") from None
     for split in ("train", "test"):
@@ -119,49 +134,26 @@ def _read_folder(folder: Path) -> Rows:
     return rows
 
 
-def _parse(text: str, name: str) -> list[dict[str, Any]]:
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict):
-            raise UserError(f"line {number} of {name} is no JSON object; each line must be one")
-        rows.append(row)
-    return rows
-
-
 def _read_hub(module: Any) -> Rows:
-    import datasets
-
     rows: Rows = {}
-    for name in ("huggingface_hub", "httpx", "datasets"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say of each retry is said once, below
-    try:
-        for ours, theirs in module.HUB_SPLITS.items():
-            found = [module.read_hub_row(row) for row in datasets.load_dataset(module.HUB, split=theirs)]
-            rows[ours] = [row for row in found if row is not None]
-    except Exception as error:  # the hub raises many kinds: no network, no such set, a script that is refused
-        reason = str(error).splitlines()[0][:120]
-        raise UserError(
-            f"{module.HUB} cannot be loaded from the Hugging Face hub ({type(error).__name__}: {reason}); "
-            "check the network, or give --data DIR"
-        ) from None
+    for ours, theirs in module.HUB_SPLITS.items():
+        table = from_hub(module.HUB, theirs, "check the network, or give --data DIR")
+        rows[ours] = [row for row in map(module.read_hub_row, table) if row is not None]
     return rows
 
 
-def _filtered(rows: Rows, wish: str) -> Rows:
+def filtered(rows: Rows, wish: str) -> Rows:
+    """Return the rows that meet a wish, `FIELD=VALUE`.
+
+    Raises:
+        UserError: It is no such wish, no row has the field, or a split has no row left.
+    """
     field, equals, value = wish.partition("=")
     if not equals or not field:
         raise UserError(f"--filter must be FIELD=VALUE but got {wish!r}")
     known = sorted({name for split in rows.values() for row in split for name in row})
     if field not in known:
-        near = difflib.get_close_matches(field, known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"--filter: no row has a field {field!r}; {hint}known: {', '.join(known)}")
+        raise UserError(f"--filter: no row has a field {field!r}; {nearest(field, known)}known: {', '.join(known)}")
     kept = {split: [row for row in items if str(row.get(field)) == value] for split, items in rows.items()}
     if not kept["train"] or not any(kept.get(split) for split in HELD_OUT):
         values = Counter(str(row.get(field)) for row in rows["train"])

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, labels_of
-from lbt_dspy.benchmarks.settings import EMBEDDED_TEACHER, Settings
+from lbt_dspy.benchmarks.held_out import held_out_record
+from lbt_dspy.benchmarks.settings import EMBEDDED_TEACHER, PLACES, Settings
+from lbt_dspy.benchmarks.table_files import is_file
 from lbt_dspy.lms.account import Account
 from lbt_dspy.metrics.labels import Accuracy
 from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
@@ -24,7 +26,7 @@ def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[s
     """Return the content of results.json; identical for identical settings but for `seconds`."""
     rows = {name: comparison.rows[name] for name in ORDER if name in comparison.rows}
     data, settings = runner.data, runner.settings
-    golds = [str(example[data.task.label_field]) for example in data.test]
+    golds = [str(example[data.task.output]) for example in data.test]
     methods = {name: _runs(row, runner) for name, row in rows.items()}
     entries = []
     for metric in (runner.metric, Accuracy(data.task.labels)):
@@ -65,12 +67,18 @@ def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[s
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },
         "settings": {
-            "data": Path(data.source).name,
+            "data": data.source,
             "filter": list(settings.filter),
             "train": len(data.train),
             "held_out": len(data.test),
             "dropped": dict(data.dropped),
+            "question": data.task.question,
+            "text_fields": list(data.task.text_fields),
+            "label_field": data.task.label_field,
+            "labels": list(data.task.labels),
             "positive": data.task.positive,
+            "program": settings.program,
+            "predictor": settings.predictor,
             "exemplars": settings.exemplars,
             "selection_examples": min(settings.selection_examples, len(data.train)),
             "minibatch": min(settings.minibatch, len(data.train)),
@@ -79,6 +87,7 @@ def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[s
             "rounds": settings.rounds,
         },
         "results": entries,
+        "held_out": held_out_record(data, methods),
         "calls": {
             "teacher": sum(n for (role, _), n in calls.items() if role == "teacher"),
             "students": {lm: n for (role, lm), n in sorted(calls.items()) if role == "students"},
@@ -116,8 +125,11 @@ def command_of(settings: Settings) -> str:
     given = {k: v for k, v in dataclasses.asdict(settings).items() if v is not None and v != ()}
     if settings.teacher == EMBEDDED_TEACHER:
         del given["teacher"], given["students"]
-    for name in {"data", "config"} & set(given):
-        given[name] = f"DIR/{Path(given[name]).name}" if given[name] != "hf" else "hf"
+    if settings.train is not None:
+        del given["task"]
+    for name in set(PLACES) & set(given):
+        if given[name] != "hf" and (name in ("data", "config") or is_file(given[name])):
+            given[name] = f"DIR/{Path(given[name]).name}"
     words = ["lbt"]
     for name, value in given.items():
         default = next(f.default for f in dataclasses.fields(Settings) if f.name == name)

@@ -12,10 +12,20 @@ from typing import TYPE_CHECKING, Any
 from lbt_dspy.benchmarks.compare import Comparison, Runner, labels_of
 from lbt_dspy.benchmarks.outcome import ORDER, command_of, coverage_of
 from lbt_dspy.benchmarks.plan import call_costs, largest_plan
+from lbt_dspy.benchmarks.program_record import ProgramRecord
 from lbt_dspy.benchmarks.settings import Settings
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.report import HEADINGS, comparison_cells, dollars, markdown_table, percent, plot_f1_by_round
+from lbt_dspy.report import (
+    METRIC_NAMES,
+    comparison_cells,
+    dollars,
+    headings,
+    markdown_table,
+    metric_name,
+    percent,
+    plot_f1_by_round,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +58,7 @@ def write_run(
         for search in comparison.searches:
             file.write(json.dumps(search, ensure_ascii=False) + "\n")
     _plot(folder / "f1_by_round.png", results, comparison)
-    source = _save_program(folder / "program.json", comparison)
+    source = _save_program(folder / "program.json", comparison, runner)
     lost = runner.ledger.journal.sent() - sum(runner.ledger.journal.calls().values())
     (folder / "report.md").write_text(_report(results, runner.settings, source, lost), encoding="utf-8")
     (folder / "results.json").write_text(text, encoding="utf-8")
@@ -61,7 +71,8 @@ def write_run(
         _print(results, f"{folder}/: report.md, results.json, f1_by_round.png, program.json ({source})", lost)
 
 
-def _save_program(path: Path, comparison: Comparison) -> str:
+def _save_program(path: Path, comparison: Comparison, runner: Runner) -> str:
+    """Save the best program as DSPy does, with what `lbt predict` needs to know; say where it is from."""
     if comparison.best is None:
         raise UserError("there is no searched program to save")
     _, program, source = comparison.best
@@ -69,6 +80,11 @@ def _save_program(path: Path, comparison: Comparison) -> str:
     for _, predictor in program.named_predictors():
         predictor.lm = None
     program.save(str(path))
+    settings = runner.settings
+    about = ProgramRecord(
+        task=runner.data.task, teacher=settings.teacher, program=settings.program, predictor=settings.predictor
+    )
+    about.add_to(path)
     return source
 
 
@@ -85,7 +101,7 @@ def _plot(path: Path, results: Mapping[str, Any], comparison: Comparison) -> Non
     kind = "statistical models (embedded)" if all(n.startswith("embedded/") for n in names) else f"teacher {names[0]}"
     band = f"mean of {seeds} seeds, bars: standard error over seeds" if seeds > 1 else "one seed"
     title = f"{results['task']}, {kind}; {band}"
-    plot_f1_by_round(path, curves, levels, title)
+    plot_f1_by_round(path, curves, levels, title, metric_name(results))
 
 
 def models_line(results: Mapping[str, Any]) -> str:
@@ -109,8 +125,10 @@ def _heading(results: Mapping[str, Any]) -> str:
 
 def _notes(results: Mapping[str, Any], lost: int) -> list[str]:
     calls = results["calls"]
+    positive = results["settings"]["positive"]
+    name = metric_name(results) if positive is None else f"F1 (of {positive!r})"
     notes = [
-        "F1 and accuracy in %, on the held-out examples; intervals: paired bootstrap over them, 2,000 resamples. "
+        f"{name} and accuracy in %, on the held-out examples; intervals: paired bootstrap over them, 2,000 resamples. "
         "Columns teacher and students: the calls that a row needs by itself.",
         f"Calls made in all: teacher {calls['teacher']:,}, students "
         f"{', '.join(f'{name} {n:,}' for name, n in calls['students'].items()) or '0'}; cost "
@@ -130,7 +148,7 @@ def _notes(results: Mapping[str, Any], lost: int) -> list[str]:
 def _report(results: Mapping[str, Any], settings: Settings, source: str, lost: int) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     dropped = ", ".join(f"{n} {reason}" for reason, n in results["settings"]["dropped"].items()) or "none"
-    table = markdown_table(HEADINGS, comparison_cells(results))
+    table = markdown_table(headings(results), comparison_cells(results))
     parts = [
         f"# {_heading(results)}",
         f"Models: {models_line(results)}.",
@@ -149,10 +167,11 @@ def _print(results: Mapping[str, Any], files: str, lost: int) -> None:
 
     out = console()
     narrow = out.width < FULL_WIDTH
-    shown = [i for i, heading in enumerate(HEADINGS) if not narrow or heading not in LEFT_OUT_WHEN_NARROW]
+    names = headings(results)
+    shown = [i for i, heading in enumerate(names) if not narrow or heading not in LEFT_OUT_WHEN_NARROW]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0) if narrow else (0, 1))
     for i in shown:
-        heading = HEADINGS[i].replace("-s", "- s") if narrow else HEADINGS[i]
+        heading = names[i].replace("-s", "- s") if narrow else names[i]
         table.add_column(heading, justify="left" if i == 0 else "right", overflow="fold")
     for cells in comparison_cells(results):
         table.add_row(*(cells[i].replace(", ", ",") if narrow else cells[i] for i in shown))
@@ -182,7 +201,8 @@ def partial_table(runner: Runner, comparison: Comparison, *, errors: bool = Fals
             if cells:
                 values.append(float(metric.of_confusion(metric.one_hot(cells).sum(axis=0))))
         mean = percent(sum(values) / len(values)) if values else "-"
-        out.print(f"  {name:14s} F1 {mean:>5s}  runs {len(row.reports)}  coverage {percent(coverage_of(row))}")
+        value = f"{METRIC_NAMES[metric.name]} {mean:>5s}"
+        out.print(f"  {name:14s} {value}  runs {len(row.reports)}  coverage {percent(coverage_of(row))}")
     if not comparison.rows or not any(row.reports for row in comparison.rows.values()):
         out.print("  no row is complete")
     journal = runner.ledger.journal
@@ -198,7 +218,7 @@ def print_plan(runner: Runner, retries: int) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(("role", "model", "calls if none fails", "cost, about", "most calls", "most cost")):
         table.add_column(heading, justify="left" if i < 2 else "right", overflow="fold")
-    lms = {engine_of(lm).name: lm for lm in (runner.teacher, *runner.students)}
+    lms = {engine_of(lm).name: lm for lm in (runner.teacher, *runner.students, *runner.trained.others())}
     totals: list[float | None] = [0.0, 0.0, 0.0, 0.0]
     plan = largest_plan(runner)
     for role, name in sorted(plan, key=lambda key: (key[0] != "teacher", key)):
@@ -212,6 +232,8 @@ def print_plan(runner: Runner, retries: int) -> None:
     out.print("Dry run: no call was made.")
     out.print(table)
     out.print("In m3-self the teacher is its own student: such calls are in a row of their own.")
+    if runner.settings.program is not None:
+        out.print("Your program is taken to ask each of its predictors once in a run.")
     if not all(engine_of(lm).in_process for lm in lms.values()):
         out.print("About: texts of median length, short answers; ? is an unknown price.")
         out.print(

@@ -17,7 +17,10 @@ ANSWER_TOKENS = 16
 
 
 def largest_plan(runner: Runner) -> Plan:
-    """Return the most calls by (role, LM name) if every call succeeds at once."""
+    """Return the most calls by (role, LM name) if every call succeeds at once.
+
+    In a program of the user's own each predictor is taken to be asked once in a run.
+    """
     s, data = runner.settings, runner.data
     teacher = engine_of(runner.teacher).name
     test, selection = len(data.test), min(s.selection_examples, len(data.train))
@@ -33,6 +36,9 @@ def largest_plan(runner: Runner) -> Plan:
         for student in students:
             plan["students", engine_of(student).name] += sum(kept) * minibatch
     plan["teacher", teacher] += sets * selection + test  # random-search
+    sittings = sum(plan.values()) - len(runner.groups()) * sum(2 * k * s.reflections for k in kept)
+    for other in runner.trained.others():
+        plan["teacher", engine_of(other).name] += sittings
     return Counter({key: calls * len(s.seeds) for key, calls in plan.items()})
 
 
@@ -42,13 +48,14 @@ def call_costs(runner: Runner, lm: dspy.LM) -> tuple[float | None, float | None]
     About: a question and exemplars of median length, an answer of a few tokens. The most: the longest training texts,
     a token per byte, an answer as long as it may be.
     """
-    engine, field = engine_of(lm), runner.data.task.text_field
-    by_length = sorted(runner.data.train, key=lambda example: len(example[field]))
+    engine, fields = engine_of(lm), runner.data.task.inputs
+    by_length = sorted(runner.data.train, key=lambda example: sum(len(example[field]) for field in fields))
     size, middle = runner.settings.exemplars, len(by_length) // 2
-    renderer = Renderer(runner.program.signature, current_adapter())
+    renderer = Renderer(runner.trained.signature, current_adapter())
 
     def call(exemplars: Sequence[dspy.Example]) -> LazyCall:
-        return renderer.prefix(exemplars, lm, engine, {}, 0).call(exemplars[-1].inputs())
+        inputs = {name: exemplars[-1].get(name, "") for name in runner.trained.signature.input_fields}
+        return renderer.prefix(exemplars, lm, engine, {}, 0).call(inputs)
 
     likely = engine.likely_cost(call([by_length[middle]] * size).request, ANSWER_TOKENS)
     return likely, engine.worst_cost(call(by_length[-size:]).request)

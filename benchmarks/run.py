@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -17,18 +19,22 @@ if TYPE_CHECKING:
     from lbt_dspy.benchmarks.settings import Settings
     from lbt_dspy.progress import Progress
 
+COMMANDS = {"predict": "lbt_dspy.benchmarks.predict", "compare": "lbt_dspy.benchmarks.compare_runs"}
 RETRIES = 4
 DEFAULT_WORKERS = 8
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    from lbt_dspy.benchmarks.settings import parser, settings_of
+    from lbt_dspy.benchmarks.settings import parser
     from lbt_dspy.errors import LbTError
 
-    args = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    command = importlib.import_module(COMMANDS[words[0]]) if words and words[0] in COMMANDS else None
+    args = parser().parse_args(words) if command is None else command.parser().parse_args(words[1:])
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     try:
-        return execute(settings_of(args), args)
+        return execute(args) if command is None else int(command.execute(args))
     except LbTError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -40,12 +46,16 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def execute(settings: Settings, args: argparse.Namespace) -> int:
+def execute(args: argparse.Namespace) -> int:
     """Check everything before any call, then make the run."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    from lbt_dspy.benchmarks.settings import settings_of
+
+    settings = settings_of(args)
     from lbt_dspy.benchmarks.compare import Runner
     from lbt_dspy.benchmarks.labelled_data import load_data
     from lbt_dspy.benchmarks.output import check_json_path, print_plan
+    from lbt_dspy.benchmarks.own_data import load_own_data
+    from lbt_dspy.benchmarks.own_program import program_for
     from lbt_dspy.benchmarks.plan import largest_plan
     from lbt_dspy.budget import Budget
     from lbt_dspy.errors import check_at_least
@@ -58,22 +68,25 @@ def execute(settings: Settings, args: argparse.Namespace) -> int:
     check_at_least("--workers", workers, 1, "1 asks one call after the other")
     budget = Budget(args.max_calls, args.max_cost)
     check_json_path(args.json)
-    data = load_data(settings.task, settings.data, settings.filter)
+    own = settings.train is not None
+    data = load_own_data(settings) if own else load_data(settings.task, settings.data, settings.filter)
     check_sizes(settings, data.train)
+    trained = program_for(data.task, settings.program, settings.predictor)
     check_teacher(settings.teacher)
     teacher, *students = LMRoles(settings.config).lms([settings.teacher, *settings.students])
+    trained.set_teacher(teacher)
     if args.max_cost is not None:
-        check_prices([teacher, *students])
+        check_prices([teacher, *students, *trained.others()])
     if args.dry_run:
         ledger = Ledger(workers=1)
-        print_plan(Runner(settings, data, teacher, students, ledger, str), RETRIES)
+        print_plan(Runner(settings, data, trained, teacher, students, ledger, str), RETRIES)
         ledger.close()
         return 0
     folder = run_folder(settings, args)
     with alone_in(folder), Progress(quiet=args.quiet) as progress:
         journal = Journal(folder / "journal.sqlite")
         ledger = Ledger(journal, budget, workers=workers, retries=RETRIES, watcher=progress)
-        runner = Runner(settings, data, teacher, students, ledger, progress.tell)
+        runner = Runner(settings, data, trained, teacher, students, ledger, progress.tell)
         progress.total = sum(largest_plan(runner).values())
         return make_run(runner, folder, args.json, progress)
 
@@ -86,7 +99,7 @@ def make_run(runner: Runner, folder: Path, json_path: str | None, progress: Prog
     from lbt_dspy.errors import BudgetSpentError, ModelUnreachableError
 
     comparison, start, ledger = Comparison(), time.monotonic(), runner.ledger
-    again = f"lbt --resume {folder}"
+    again = f"lbt --resume {shlex.quote(str(folder))}"
     try:
         runner.run(comparison)
         progress.stop()

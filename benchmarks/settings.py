@@ -9,14 +9,20 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from lbt_dspy.benchmarks.table_files import is_file
 from lbt_dspy.errors import UserError, check_at_least
 
 SETTINGS_FILE = "run.json"
 ON_RESUME = ("resume", "json", "max_calls", "max_cost", "workers", "quiet", "dry_run")
 EMBEDDED_STUDENTS = "embedded/words,embedded/bayes,embedded/chars"
 EMBEDDED_TEACHER = "embedded/teacher"
+OWN_DATA = ("test", "question", "text_field", "label_field", "positive", "labels")
+PLACES = ("config", "data", "train", "test")
+"""Options that name a file or folder; a run folder keeps where it is."""
+LISTS = ("text_field", "labels")
+"""Options with commas between."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +30,25 @@ class Settings:
     """All that decides the results of a run; nothing that only decides how fast or where."""
 
     task: str
+    """`fallacy`, `liar`, or the name of `train`."""
     method: str = "m3"
     teacher: str
     students: tuple[str, ...]
     config: str | None = None
     data: str | None = None
     filter: tuple[str, ...] = ()
+    train: str | None = None
+    """File or Hugging Face data set of a task of one's own; `None`: one of the tasks here."""
+    test: str | None = None
+    question: str | None = None
+    text_field: tuple[str, ...] = ("text",)
+    label_field: str = "label"
+    positive: str | None = None
+    labels: tuple[str, ...] = ()
+    """Empty: those of the training examples."""
+    program: str | None = None
+    """`module:Name` of a program of one's own."""
+    predictor: str | None = None
     exemplars: int = 8
     selection_examples: int = 400
     minibatch: int = 64
@@ -70,18 +89,36 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}{hint}\n")
 
 
+def command_name() -> str:
+    """Return the name under which this program was started."""
+    return "lbt" if Path(sys.argv[0]).name == "lbt" else "benchmarks/run.py"
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     p = OneLineParser(
-        prog="lbt" if Path(sys.argv[0]).name == "lbt" else "benchmarks/run.py",
+        prog=command_name(),
         allow_abbrev=False,
         description="Improve a classifier by teaching: M3 learns its in-context exemplars from students' mistakes, and "
         "is compared with fair baselines on held-out examples. Without models named it runs small statistical ones in "
         "process: no key, no download.",
-        epilog="Exit codes: 0 done, 2 a mistake in the call, 3 budget spent (resumable), 1 anything else.",
+        epilog="Two more commands, each with its own --help: `lbt predict` applies a compiled program to a file, "
+        "`lbt compare` compares two runs. Exit codes: 0 done, 2 a mistake in the call, 3 budget spent (resumable), 1 "
+        "anything else.",
     )
     p.add_argument("--task", metavar="NAME", help="fallacy or liar")
     p.add_argument("--method", metavar="NAME", help="m3 (default)")
+    own = p.add_argument_group("a task of your own, instead of --task")
+    own.add_argument("--train", metavar="FILE", help="CSV, JSONL or Parquet file, or Hugging Face data set NAME:SPLIT")
+    own.add_argument("--test", metavar="FILE", help="the same, with the held-out examples")
+    own.add_argument("--question", metavar="TEXT", help="what is asked about a text; it becomes the instruction")
+    own.add_argument("--text-field", metavar="F", action="append", help="column with the text (text; repeatable)")
+    own.add_argument("--label-field", metavar="L", help="column with the label (label)")
+    own.add_argument("--positive", metavar="LABEL", help="of two labels the one whose F1 counts (the rarer one)")
+    own.add_argument("--labels", metavar="A,B,C", help="all labels (those of the training examples)")
+    program = p.add_argument_group("a program of your own")
+    program.add_argument("--program", metavar="MODULE:NAME", help="a dspy.Module to compile, instead of one predictor")
+    program.add_argument("--predictor", metavar="NAME", help="which of its predictors learns, where it has several")
     models = p.add_argument_group("models")
     models.add_argument("--teacher", metavar="NAME", help="the model that writes exemplars and is optimised")
     models.add_argument("--students", metavar="NAME,NAME", help="the models that sit the exams")
@@ -120,10 +157,6 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """
     if args.resume is not None:
         return _resumed(args)
-    from lbt_dspy.benchmarks.labelled_data import TASKS
-
-    if args.task not in TASKS:
-        raise UserError(f"--task must be one of {', '.join(TASKS)} but got {args.task!r}")
     if args.method not in (None, "m3"):
         raise UserError(f"--method must be m3 but got {args.method!r}")
     for name, bound in (
@@ -136,17 +169,65 @@ def settings_of(args: argparse.Namespace) -> Settings:
         for name in ("exemplars", "selection_examples", "minibatch", "beam", "reflections", "rounds")
         if getattr(args, name) is not None
     }
+    if args.predictor is not None and args.program is None:
+        raise UserError(f"--predictor {args.predictor} needs --program MODULE:NAME, the program that has it")
+    task = _own_task(args) if args.train is not None else _known_task(args)
+    chosen |= {
+        name: as_kept(name, getattr(args, name))
+        for name in ("train", *OWN_DATA, "program", "predictor", *PLACES)
+        if getattr(args, name) is not None
+    }
     teacher, students = _models(args)
     return Settings(
-        task=args.task,
+        task=task,
         teacher=teacher,
         students=students,
-        config=None if args.config is None else str(Path(args.config).absolute()),
-        data=args.data if args.data in (None, "hf") else str(Path(args.data).absolute()),
         filter=tuple(args.filter or ()),
         seeds=_seeds(args.seeds),
         **chosen,
     )
+
+
+def as_kept(name: str, value: Any) -> Any:
+    """Return the value of an option as a run folder keeps it: whole paths, and lists without their commas."""
+    if name in LISTS:
+        words = [value] if isinstance(value, str) else value
+        return tuple(part.strip() for word in words for part in word.split(","))
+    if name in PLACES and value != "hf" and (name in ("config", "data") or is_file(value)):
+        return str(Path(value).absolute())
+    return value
+
+
+def _known_task(args: argparse.Namespace) -> str:
+    from lbt_dspy.benchmarks.labelled_data import TASKS
+
+    given = next((name for name in OWN_DATA if getattr(args, name) is not None), None)
+    if given is not None:
+        raise UserError(f"--{given.replace('_', '-')} needs --train FILE: the training examples of a task of your own")
+    if args.task not in TASKS:
+        raise UserError(
+            f"--task must be one of {', '.join(TASKS)} but got {args.task!r}; for a task of your own give --train FILE"
+        )
+    return str(args.task)
+
+
+def _own_task(args: argparse.Namespace) -> str:
+    """Return the name of a task of the user's own: that of its training examples."""
+    for name in ("task", "data"):
+        if getattr(args, name) is not None:
+            raise UserError(f"--{name} {getattr(args, name)} does not go with --train {args.train}; leave one out")
+    for name, text in (("test", "FILE: the held-out examples"), ("question", "TEXT: what is asked about a text")):
+        if not (getattr(args, name) or "").strip():
+            raise UserError(f"--train {args.train} needs --{name} {text}")
+    texts = as_kept("text_field", args.text_field or Settings.text_field)
+    labels = as_kept("labels", args.labels or ())
+    if "" in texts or len(set(texts)) < len(texts) or (args.label_field or Settings.label_field) in texts:
+        raise UserError(
+            f"--text-field must be different columns, none of them the label's, but got {', '.join(texts)!r}"
+        )
+    if args.labels is not None and ("" in labels or len(set(labels)) < max(len(labels), 2)):
+        raise UserError(f"--labels must be two or more different names with commas between but got {args.labels!r}")
+    return Path(args.train).stem if is_file(args.train) else Path(args.train.partition(":")[0]).name
 
 
 def _resumed(args: argparse.Namespace) -> Settings:
@@ -155,12 +236,10 @@ def _resumed(args: argparse.Namespace) -> Settings:
     for name, value in vars(args).items():
         if value in (None, False) or name in ON_RESUME or (name == "out" and Path(value) == Path(args.resume)):
             continue
-        held = getattr(saved, name, None)
-        if name in ("config", "data") and value != "hf":
-            value = str(Path(value).absolute())
+        held, value = getattr(saved, name, None), as_kept(name, value)
         if isinstance(held, tuple):
             held = ",".join(map(str, held))
-            value = ",".join(value) if isinstance(value, list) else value
+            value = ",".join(value) if isinstance(value, list | tuple) else value
         if value != held:
             raise UserError(
                 f"--{name.replace('_', '-')} cannot be changed on --resume: the run in {args.resume} has {held!r}; "

@@ -7,9 +7,21 @@ from pathlib import Path
 from typing import Any
 
 Results = Mapping[str, Any]
-HEADINGS = ("row", "F1 [95%]", "vs round-0", "vs random-search", "acc.", "cover", "teacher", "students", "cost")
+METRIC_NAMES = {"f1": "F1", "macro-f1": "macro-F1"}
 BESIDE = 0.07
 COLOURS = {"m3-self": "#4477aa", "m3-one": "#ee6677", "m3-several": "#228833"}
+
+
+def metric_name(results: Results) -> str:
+    """Return how the main metric is called in tables and pictures."""
+    metric = next(entry["metric"] for entry in results["results"] if entry["metric"] != "accuracy")
+    return METRIC_NAMES[metric]
+
+
+def headings(results: Results) -> list[str]:
+    """Return the headings of the comparison's columns."""
+    first = ["row", f"{metric_name(results)} [95%]", "vs round-0", "vs random-search"]
+    return [*first, "acc.", "cover", "teacher", "students", "cost"]
 
 
 def percent(value: float) -> str:
@@ -62,7 +74,11 @@ def markdown_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> s
 
 
 def plot_f1_by_round(
-    path: Path, curves: Mapping[str, Sequence[Sequence[float]]], levels: Mapping[str, float], title: str
+    path: Path,
+    curves: Mapping[str, Sequence[Sequence[float]]],
+    levels: Mapping[str, float],
+    title: str,
+    metric: str = "F1",
 ) -> None:
     """Draw the held-out F1 of the best set after each round.
 
@@ -71,6 +87,7 @@ def plot_f1_by_round(
         curves: Per method, one list per seed: F1 after round 0, 1, ...
         levels: Baselines without rounds, drawn as horizontal lines.
         title: Heading of the picture.
+        metric: What was measured, for the axis.
     """
     import matplotlib
     import numpy as np
@@ -92,7 +109,7 @@ def plot_f1_by_round(
         for (name, level), style in zip(levels.items(), ((0, (6, 3)), (0, (1, 2)), "dashdot"), strict=False):
             axes.axhline(100 * level, color="#444444", linewidth=1, linestyle=style, label=name)
         axes.set_xlabel("round")
-        axes.set_ylabel("held-out F1 of the best set (%)")
+        axes.set_ylabel(f"held-out {metric} of the best set (%)")
         axes.set_xticks(range(max((len(runs[0]) for runs in curves.values()), default=1)))
         axes.set_title(title, fontsize=10, loc="left")
         axes.spines[["top", "right"]].set_visible(False)

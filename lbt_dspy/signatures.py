@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import keyword
+import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import dspy
@@ -12,6 +17,8 @@ LIST_OUTPUT = "written_exemplars"
 UNREADABLE = "(unreadable)"
 """Stands for a student's answer that could not be read."""
 MISTAKES = ("missed cue", "false cue", "label confusion", "off-topic")
+TAKEN = {"completed", "config", "demos", "lm", "new_signature", "prediction", "self"}
+"""Names that DSPy's adapters and modules use themselves, beside the attributes of its classes."""
 
 
 class Reflect(dspy.Signature):  # type: ignore[misc]
@@ -82,18 +89,46 @@ class Paraphrase(dspy.Signature):  # type: ignore[misc]
 
 
 def classification(
-    question: str, labels: tuple[str, ...], *, text_field: str = "text", label_field: str = "label"
+    question: str, labels: tuple[str, ...], *, text_field: str | Sequence[str] = "text", label_field: str = "label"
 ) -> type[dspy.Signature]:
     """Return the signature of a classification task.
 
     Args:
         question: The task's question; it becomes the instruction.
         labels: The allowed answers, two or more.
-        text_field: Name of the input field.
+        text_field: Name of the input field, or names of several.
         label_field: Name of the output field.
+
+    A name that cannot be one of a signature's, such as `Review Text`, is changed as `field_names` says.
     """
-    fields: dict[str, Any] = {
-        text_field: (str, dspy.InputField()),
-        label_field: (Literal[labels], dspy.OutputField()),
-    }
+    texts = (text_field,) if isinstance(text_field, str) else tuple(text_field)
+    names = field_names((*texts, label_field))
+    fields: dict[str, Any] = {names[text]: (str, dspy.InputField()) for text in texts}
+    fields[names[label_field]] = (Literal[labels], dspy.OutputField())
     return dspy.Signature(fields, question)  # type: ignore[no-any-return]
+
+
+def field_names(columns: Sequence[str]) -> dict[str, str]:
+    """Return the name of each column's field in a signature: its own where it may be one, else one made from it.
+
+    Args:
+        columns: Different names of any kind, e.g. `("Review Text", "label")`.
+
+    Returns:
+        Column to field, all fields different, e.g. `{"Review Text": "review_text", "label": "label"}`.
+    """
+    names = {column: column for column in columns if _may_be_field(column)}
+    for column in columns:
+        if column not in names:
+            plain = re.sub(r"\W+", "_", column).strip("_").lower() or "field"
+            tries = (plain, f"{plain}_field", f"field_{plain}", *(f"field_{i}" for i in range(len(columns) + 1)))
+            names[column] = next(name for name in tries if _may_be_field(name) and name not in names.values())
+    return names
+
+
+@functools.cache
+def _may_be_field(name: str) -> bool:
+    of_dspy = hasattr(dspy.Signature, name) or hasattr(dspy.Example, name)
+    arguments = inspect.signature(dspy.Example.__init__).parameters
+    usable = name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
+    return usable and not of_dspy and name not in TAKEN and name not in arguments

@@ -55,14 +55,19 @@ class LabelMetric(ABC):
         return float(self.of_confusion(self.one_hot(cells).sum(axis=0)))
 
     def one_hot(self, cells: Sequence[tuple[str, str | None]]) -> Array:
-        """Return shape (len(cells), labels, labels + 1): 1 at (reference, answer); the last answer is "none"."""
+        """Return shape (len(cells), labels, labels + 1): 1 at (reference, answer); the last answer is "none".
+
+        Case and surrounding space of an answer do not matter.
+        """
         index = {label: i for i, label in enumerate(self.labels)}
+        meant = {plain_label(label): i for i, label in enumerate(self.labels)} | index
         size = len(self.labels)
         hot = np.zeros((len(cells), size, size + 1))
         for row, (gold, answer) in enumerate(cells):
             if gold not in index:
                 raise UserError(f"the reference label {gold!r} is none of the metric's: {', '.join(self.labels)}")
-            hot[row, index[gold], index.get(answer, size) if answer is not None else size] = 1
+            column = size if answer is None else meant.get(answer, meant.get(plain_label(answer), size))
+            hot[row, index[gold], column] = 1
         return hot
 
     @abstractmethod
@@ -116,6 +121,11 @@ class BinaryF1(LabelMetric):
         """Return the F1 of the positive label."""
         f1, _ = _f1_by_label(confusion)
         return np.asarray(f1[..., self.labels.index(self.positive)])
+
+
+def plain_label(label: str) -> str:
+    """Return a label as answers are compared with it: without case and surrounding space."""
+    return label.strip().casefold()
 
 
 def _f1_by_label(confusion: Array) -> tuple[Array, Array]:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import dspy
 
-from lbt_dspy.signatures import classification
+from lbt_dspy.signatures import classification, field_names
+
+Pair = tuple[tuple[str, ...], str]
+"""The texts of an example, one per text field, and its label."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,20 +20,34 @@ class ClassificationTask:
     name: str
     question: str
     labels: tuple[str, ...]
-    positive: str
-    """The label whose F1 is reported."""
-    text_field: str = "text"
+    """Two or more."""
+    positive: str | None
+    """The label whose F1 is reported; `None` with more than two labels: macro-F1."""
+    text_fields: tuple[str, ...] = ("text",)
+    """As the data names them; the program's names of these fields are `inputs`."""
     label_field: str = "label"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the program's input fields, in the order of `text_fields`."""
+        names = field_names((*self.text_fields, self.label_field))
+        return tuple(names[field] for field in self.text_fields)
+
+    @property
+    def output(self) -> str:
+        """Name of the program's output field."""
+        return field_names((*self.text_fields, self.label_field))[self.label_field]
 
     def program(self) -> dspy.Predict:
         """Return the program: one `dspy.Predict` without demonstrations."""
         return dspy.Predict(
-            classification(self.question, self.labels, text_field=self.text_field, label_field=self.label_field)
+            classification(self.question, self.labels, text_field=self.text_fields, label_field=self.label_field)
         )
 
-    def example(self, text: str, label: str) -> dspy.Example:
-        """Return a labelled example."""
-        return dspy.Example(**{self.text_field: text, self.label_field: label}).with_inputs(self.text_field)
+    def example(self, texts: tuple[str, ...], label: str) -> dspy.Example:
+        """Return a labelled example, with one text per text field."""
+        inputs = dict(zip(self.inputs, texts, strict=True))
+        return dspy.Example(**inputs, **{self.output: label}).with_inputs(*inputs)
 
 
 def plain_text(text: str) -> str:
@@ -38,36 +55,46 @@ def plain_text(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def clean(
-    train: Sequence[tuple[str, str]], test: Sequence[tuple[str, str]]
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]], dict[str, int]]:
+def plain_texts(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the texts of an example as they are compared with others."""
+    return tuple(map(plain_text, texts))
+
+
+def clean(train: Sequence[Pair], test: Sequence[Pair]) -> tuple[list[Pair], list[Pair], dict[str, int]]:
     """Drop texts that carry several labels anywhere, repeats, and test texts that are also training texts.
 
+    Two examples have the same text when all of their text fields have; one is empty when all are.
+
     Args:
-        train: (text, label) pairs.
-        test: (text, label) pairs.
+        train: (texts, label) pairs.
+        test: (texts, label) pairs.
 
     Returns:
         The kept pairs of each split, and how many were dropped for which reason.
     """
-    labels: dict[str, set[str]] = {}
-    for text, label in (*train, *test):
-        labels.setdefault(plain_text(text), set()).add(label)
-    seen: set[str] = set()
+    labels: dict[tuple[str, ...], set[str]] = {}
+    for texts, label in (*train, *test):
+        labels.setdefault(plain_texts(texts), set()).add(label)
+    seen: set[tuple[str, ...]] = set()
     dropped = {"several labels": 0, "repeated": 0, "empty": 0}
 
-    def keep(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    def reason_against(key: tuple[str, ...]) -> str | None:
+        if not any(key):
+            return "empty"
+        if len(labels[key]) > 1:
+            return "several labels"
+        return "repeated" if key in seen else None
+
+    def keep(pairs: Iterable[Pair]) -> list[Pair]:
         kept = []
-        for text, label in pairs:
-            key = plain_text(text)
-            reason = (
-                "empty" if not key else "several labels" if len(labels[key]) > 1 else "repeated" if key in seen else ""
-            )
-            if reason:
+        for texts, label in pairs:
+            key = plain_texts(texts)
+            reason = reason_against(key)
+            if reason is not None:
                 dropped[reason] += 1
             else:
                 seen.add(key)
-                kept.append((text, label))
+                kept.append((texts, label))
         return kept
 
     return keep(train), keep(test), {reason: n for reason, n in dropped.items() if n}

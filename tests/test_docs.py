@@ -2,10 +2,14 @@
 
 import json
 import re
+import shlex
+import sys
 
 import pytest
 from conftest import ROOT
 
+from lbt_dspy.benchmarks import compare_runs, predict, settings
+from lbt_dspy.benchmarks.run import main
 from lbt_dspy.report import comparison_cells
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -26,13 +30,29 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_flag_that_the_docs_name_exists():
-    from lbt_dspy.benchmarks.settings import parser
-
-    known = {flag for action in parser()._actions for flag in action.option_strings}
+    parsers = {"lbt predict": predict.parser(), "lbt compare": compare_runs.parser(), "lbt --": settings.parser()}
+    known = {name: {f for a in p._actions for f in a.option_strings} for name, p in parsers.items()}
     for page in PAGES:
         for line in page.read_text(encoding="utf-8").splitlines():
             if "lbt " in line or "run.py" in line:
-                assert set(re.findall(r"(?<!\S)--[a-z-]+", line)) <= known, line
+                named = [flags for name, flags in known.items() if name in line] or [known["lbt --"]]
+                assert set(re.findall(r"(?<!\S)--[a-z-]+", line)) <= set().union(*named), line
+
+
+def test_the_commands_of_the_page_on_new_tasks_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "desk", raising=False)
+    page = (ROOT / "docs" / "new_task.md").read_text(encoding="utf-8")
+    for kind, block in re.findall(r"^```(python|bash)\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+        if kind == "python":
+            exec(block, {"__name__": "page"})
+    for block in re.findall(r"^```bash\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+        for line in block.splitlines():
+            code = main(shlex.split(line)[1:])
+            _, err = capsys.readouterr()
+            assert code == 0 or (code == 2 and err.strip() in page), err
+    assert (tmp_path / "answers.csv").read_text().startswith("subject,message,topic,prediction\n")
+    assert (tmp_path / "answers.jsonl").read_text().count("\n") == 18
 
 
 def test_the_tables_of_the_docs_are_those_of_the_committed_results():

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import lbt_dspy
 
 SURFACE = [
@@ -15,15 +17,17 @@ def test_the_public_surface_is_pinned():
     assert set(SURFACE) <= set(dir(lbt_dspy))
 
 
-def test_help_imports_nothing_heavy():
+@pytest.mark.parametrize("command", [[], ["predict"], ["compare"]], ids=" ".join)
+def test_help_imports_nothing_heavy(command):
     code = (
         "import sys\n"
         "from lbt_dspy.benchmarks.run import main\n"
-        "try: main(['--help'])\n"
+        f"try: main({[*command, '--help']})\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "heavy = {'dspy', 'litellm', 'sklearn', 'numpy', 'matplotlib', 'rich', 'datasets'} & set(sys.modules)\n"
+        "heavy = {'dspy', 'litellm', 'sklearn', 'numpy', 'matplotlib', 'rich', 'datasets', 'pyarrow'}\n"
+        "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "--max-calls" in done.stdout
+    assert ("--rows" if command == ["compare"] else "--max-calls") in done.stdout

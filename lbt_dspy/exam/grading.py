@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import dspy
 
+from lbt_dspy.errors import UserError
 from lbt_dspy.types import Mark
 
 
@@ -35,5 +36,12 @@ class ExactMatch:
         return Mark(value=float(self.key(output) == self.key(expected) is not None))
 
     def key(self, output: Mapping[str, Any]) -> Hashable | None:
-        """Return the field's plain text, `None` when it is empty."""
+        """Return the field's plain text, `None` when it is empty.
+
+        Raises:
+            UserError: The program gives no such field.
+        """
+        if self.field not in output:
+            known = ", ".join(map(str, output.keys())) or "nothing"
+            raise UserError(f"the program's prediction has no field {self.field!r}, only {known}; return it too")
         return str(output[self.field]).strip().casefold() or None

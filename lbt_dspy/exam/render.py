@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_origin
@@ -84,7 +85,7 @@ class Renderer:
         self.signature = signature
         self.adapter = adapter
         self._choices = {
-            name: {_plain(option): option for option in get_args(field.annotation)}
+            name: spellings(get_args(field.annotation))
             for name, field in signature.output_fields.items()
             if get_origin(field.annotation) is Literal
         }
@@ -129,10 +130,11 @@ class Renderer:
         except Exception as error:  # an adapter may raise anything on a model's text
             raise UnreadableError(f"unreadable answer ({type(error).__name__})") from None
         for name, options in self._choices.items():
-            plain = _plain(fields[name])
-            if plain not in options:
+            written = str(fields[name]).strip()
+            meant = next((options[s] for s in (written, _plain(written)) if s in options), None)
+            if meant is None:
                 raise UnreadableError(f"{name} is none of the options: {str(fields[name])[:60]!r}")
-            fields[name] = options[plain]
+            fields[name] = meant
         return fields
 
     def messages(self, demos: Sequence[Any], inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -215,6 +217,13 @@ def prefix_digest(request: Request, engine: ModelEngine, sitting: int) -> Any:
 
 def _message_text(message: Message) -> str:
     return message.text if message.text is not None else repr(message.parts)
+
+
+def spellings(options: Sequence[Any]) -> dict[str, Any]:
+    """Map texts to the options they mean: an option's own text, and its plain one where no other option has that."""
+    counts = Counter(map(_plain, options))
+    plain = {_plain(option): option for option in options if _plain(option) and counts[_plain(option)] == 1}
+    return plain | {str(option).strip(): option for option in options}
 
 
 def _plain(label: object) -> str:
