@@ -10,20 +10,22 @@ import dspy
 
 from lbt_dspy.benchmarks.labelled_data import LabelledData
 from lbt_dspy.benchmarks.own_program import TrainedProgram
+from lbt_dspy.benchmarks.search_flags import NAMES as SEARCH_OPTIONS
 from lbt_dspy.benchmarks.settings import Settings
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.metrics.labels import default_metric, plain_label
+from lbt_dspy.metrics.statistics import LabelledRuns
 from lbt_dspy.programs.classification import ClassificationTask
 from lbt_dspy.teleprompters.exemplar_search.moves import random_set
-from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSearch, ExemplarSet, ScoredSet
+from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSearch, ExemplarSet, ScoredSet, churn, led_by
+from lbt_dspy.teleprompters.exemplar_search.tpe import EVALUATIONS
 from lbt_dspy.teleprompters.exemplars import LbTExemplars
 from lbt_dspy.types import Exam, ExamProblem, ExamReport
 
 RANDOM_DRAWS = 20
-CURVE = "by round"
 
 
 @dataclass
@@ -50,9 +52,10 @@ class Comparison:
     rows: dict[str, Row] = field(default_factory=dict)
     searches: list[dict[str, Any]] = field(default_factory=list)
     """The record of every search, round by round, with the held-out F1 of the best set of each round."""
-    best: tuple[float, dspy.Module, str] | None = None
-    """The program of the last M3 row with the best selection score over seeds: score, program, from where."""
-    curve: Account = field(default_factory=Account)
+    by_round: dict[tuple[str, int], Row] = field(default_factory=dict)
+    """By M3 row and round: the best set of that round on the held-out examples."""
+    best: tuple[ExemplarSearch, str] | None = None
+    """The search of the last M3 row with the best selection score over seeds, and from where it is."""
 
     def row(self, name: str) -> Row:
         """Return the row of a name, new if need be."""
@@ -70,6 +73,7 @@ class Runner:
         students: Sit the exams.
         ledger: Pays.
         tell: Is told what is being done.
+        storage: Where `tpe` keeps its studies.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Runner:
         students: Sequence[dspy.LM],
         ledger: Ledger,
         tell: Callable[[str], None],
+        storage: str | None = None,
     ) -> None:
         self.settings = settings
         self.data = data
@@ -88,6 +93,7 @@ class Runner:
         self.students = tuple(students)
         self.ledger = ledger
         self.tell = tell
+        self.storage = storage
         self.metric = default_metric(data.task.labels, data.task.positive, data.task.output)
         self.trained = trained
         self.program = trained.program
@@ -135,36 +141,59 @@ class Runner:
         if name == "m3-self":
             start = comparison.row("round-0")
             start.add(seed, self._held_out(bests[:1], seed, start.account)[0])
-        curve = [self._f1(report) for report in self._held_out(bests, seed, comparison.curve)]
+        values = self._by_round(comparison, seed, name, found, bests)
+        changed = churn(found.rounds)
         comparison.searches.append(
             {
                 "name": name,
                 "seed": seed,
-                "rounds": [{**r.as_dict(), "held_out_f1": f1} for r, f1 in zip(found.rounds, curve, strict=True)],
+                "rounds": [
+                    {**r.as_dict(), "churn": changed[i], "held_out_f1": values[i]} for i, r in enumerate(found.rounds)
+                ],
+                "led_by": led_by(found.rounds),
                 "exemplars": [e.toDict() for e in found.best.exemplar_set.exemplars],
+                "values": [value.as_dict() for value in found.values],
             }
         )
-        if name == self.groups()[-1][0] and (comparison.best is None or found.best.rank > comparison.best[0]):
-            comparison.best = (found.best.rank, found.program, f"{name}, seed {seed}")
+        if name == self.groups()[-1][0] and (comparison.best is None or found.best.rank > comparison.best[0].best.rank):
+            comparison.best = (found, f"{name}, seed {seed}")
         return found
 
+    def _by_round(
+        self,
+        comparison: Comparison,
+        seed: int,
+        name: str,
+        found: ExemplarSearch,
+        bests: Sequence[tuple[dspy.Example, ...]],
+    ) -> list[float | None]:
+        """Measure the best set of each round on the held-out examples; these calls belong to no row of the table."""
+        reports = self._held_out(bests, seed, Account())
+        for r, report in zip(found.rounds, reports, strict=True):
+            comparison.by_round.setdefault((name, r.number), Row(name)).add(seed, report)
+        return [self._f1(report) for report in reports]
+
     def _random_search(self, comparison: Comparison, seed: int, search: ExemplarSearch) -> None:
-        """Score as many random sets on the same selection examples as the last M3 search scored in all."""
+        """Score random sets on the same selection examples with as many calls as the last M3 search took in all."""
         self.tell(f"seed {seed}: random-search")
         row = comparison.row("random-search")
         optimizer = self.optimizer(seed, (self.teacher,))
-        sets = self._random_sets(seed, search.sets_scored)
+        each = min(self.settings.selection_examples, len(self.data.train))
+        calls = sum(search.calls.values())
+        if search.study is not None:  # trials of other processes, or of an earlier session, count too
+            calls = max(calls, sum(trial.user_attrs.get(EVALUATIONS, 0) for trial in search.study.get_trials()))
+        sets = self._random_sets(seed, max(1, calls // each))
         scored = optimizer.score_sets(self.program, sets, trainset=self.data.train, account=row.account)
         best: ScoredSet = max(scored, key=lambda s: s.rank)
         row.add(seed, self._held_out([best.exemplar_set.exemplars], seed, row.account)[0])
 
     def optimizer(self, seed: int, students: tuple[dspy.LM, ...]) -> LbTExemplars:
         """Return the optimiser of one row and seed."""
-        s = self.settings
         return LbTExemplars(
-            metric=self.metric, exam_students=students, exemplars=s.exemplars, rounds=s.rounds, beam=s.beam,
-            minibatch=s.minibatch, selection_examples=s.selection_examples, reflections=s.reflections,
-            label_field=self.data.task.output, predictor=self.trained.predictor, ledger=self.ledger, seed=seed,
+            metric=self.metric, exam_students=students, label_field=self.data.task.output,
+            predictor=self.trained.predictor, ledger=self.ledger, seed=seed,
+            storage=self.storage if self.settings.search == "tpe" else None,
+            **{name: getattr(self.settings, name) for name in SEARCH_OPTIONS},
         )  # fmt: skip
 
     def _random_sets(self, seed: int, count: int) -> list[ExemplarSet]:
@@ -191,6 +220,12 @@ def labels_of(report: ExamReport, data: LabelledData) -> tuple[list[str], list[s
     """Return references, answers (`None`: unreadable, or none of the labels) and whether each was measured."""
     golds = [str(example[data.task.output]) for example in data.test]
     return golds, answers_of(report, data.task), [row[0].mark.value is not None for row in report.sittings]
+
+
+def runs_of(row: Row, data: LabelledData) -> LabelledRuns:
+    """Return the answers of a row's runs, for the statistics."""
+    read = [labels_of(report, data) for report in row.reports]
+    return LabelledRuns(answers=[answers for _, answers, _ in read], measured=[measured for _, _, measured in read])
 
 
 def answers_of(report: ExamReport, task: ClassificationTask) -> list[str | None]:

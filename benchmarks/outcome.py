@@ -9,13 +9,15 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, labels_of
+from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, runs_of
 from lbt_dspy.benchmarks.held_out import held_out_record
+from lbt_dspy.benchmarks.search_flags import NAMES as SEARCH_OPTIONS
+from lbt_dspy.benchmarks.search_report import by_round
 from lbt_dspy.benchmarks.settings import EMBEDDED_TEACHER, PLACES, Settings
 from lbt_dspy.benchmarks.table_files import is_file
 from lbt_dspy.lms.account import Account
 from lbt_dspy.metrics.labels import Accuracy
-from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
+from lbt_dspy.metrics.statistics import paired_bootstrap
 
 BASELINES = ("round-0", "random-search")
 ORDER = ("zero", "random", "round-0", "random-search", "m3-self", "m3-one", "m3-several")
@@ -27,7 +29,7 @@ def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[s
     rows = {name: comparison.rows[name] for name in ORDER if name in comparison.rows}
     data, settings = runner.data, runner.settings
     golds = [str(example[data.task.output]) for example in data.test]
-    methods = {name: _runs(row, runner) for name, row in rows.items()}
+    methods = {name: runs_of(row, data) for name, row in rows.items()}
     entries = []
     for metric in (runner.metric, Accuracy(data.task.labels)):
         values, differences = paired_bootstrap(golds, methods, metric)
@@ -79,14 +81,12 @@ def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[s
             "positive": data.task.positive,
             "program": settings.program,
             "predictor": settings.predictor,
-            "exemplars": settings.exemplars,
+            **{name: getattr(settings, name) for name in SEARCH_OPTIONS},
             "selection_examples": min(settings.selection_examples, len(data.train)),
             "minibatch": min(settings.minibatch, len(data.train)),
-            "beam": settings.beam,
-            "reflections": settings.reflections,
-            "rounds": settings.rounds,
         },
         "results": entries,
+        "by_round": by_round(runner, comparison),
         "held_out": held_out_record(data, methods),
         "calls": {
             "teacher": sum(n for (role, _), n in calls.items() if role == "teacher"),
@@ -95,11 +95,6 @@ def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[s
         "cost_usd": None if journal.unpriced() else journal.spent(),
         "seconds": round(seconds, 1),
     }
-
-
-def _runs(row: Row, runner: Runner) -> LabelledRuns:
-    read = [labels_of(report, runner.data) for report in row.reports]
-    return LabelledRuns(answers=[answers for _, answers, _ in read], measured=[measured for _, _, measured in read])
 
 
 def coverage_of(row: Row) -> float:

@@ -13,6 +13,7 @@ from lbt_dspy.benchmarks.compare import Comparison, Runner, labels_of
 from lbt_dspy.benchmarks.outcome import ORDER, command_of, coverage_of
 from lbt_dspy.benchmarks.plan import call_costs, largest_plan
 from lbt_dspy.benchmarks.program_record import ProgramRecord
+from lbt_dspy.benchmarks.search_report import plot_study, sections
 from lbt_dspy.benchmarks.settings import Settings
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.user_lm import engine_of
@@ -57,10 +58,14 @@ def write_run(
     with (folder / "searches.jsonl").open("w", encoding="utf-8") as file:
         for search in comparison.searches:
             file.write(json.dumps(search, ensure_ascii=False) + "\n")
-    _plot(folder / "f1_by_round.png", results, comparison)
+    _plot(folder / "f1_by_round.png", results)
     source = _save_program(folder / "program.json", comparison, runner)
+    study = None if comparison.best is None else comparison.best[0].study
+    pictures = [] if study is None else plot_study(folder, study)
     lost = runner.ledger.journal.sent() - sum(runner.ledger.journal.calls().values())
-    (folder / "report.md").write_text(_report(results, runner.settings, source, lost), encoding="utf-8")
+    (folder / "report.md").write_text(
+        _report(results, comparison, runner.settings, source, lost, pictures), encoding="utf-8"
+    )
     (folder / "results.json").write_text(text, encoding="utf-8")
     if json_path == "-":
         sys.stdout.write(text)
@@ -75,8 +80,8 @@ def _save_program(path: Path, comparison: Comparison, runner: Runner) -> str:
     """Save the best program as DSPy does, with what `lbt predict` needs to know; say where it is from."""
     if comparison.best is None:
         raise UserError("there is no searched program to save")
-    _, program, source = comparison.best
-    program = program.deepcopy()
+    search, source = comparison.best
+    program = search.program.deepcopy()
     for _, predictor in program.named_predictors():
         predictor.lm = None
     program.save(str(path))
@@ -88,18 +93,16 @@ def _save_program(path: Path, comparison: Comparison, runner: Runner) -> str:
     return source
 
 
-def _plot(path: Path, results: Mapping[str, Any], comparison: Comparison) -> None:
-    curves: dict[str, list[list[float]]] = {}
-    for search in comparison.searches:
-        curve = [r["held_out_f1"] for r in search["rounds"]]
-        if None not in curve:
-            curves.setdefault(search["name"], []).append(curve)
+def _plot(path: Path, results: Mapping[str, Any]) -> None:
+    curves: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in results["by_round"]:
+        curves.setdefault(entry["name"], []).append(entry)
     f1 = {e["name"]: e["value"] for e in results["results"] if e["metric"] != "accuracy"}
     levels = {name: f1[name] for name in ("zero", "random", "random-search") if name in f1}
     seeds = len(results["seeds"])
     names = [results["models"]["teacher"], *results["models"]["students"]]
     kind = "statistical models (embedded)" if all(n.startswith("embedded/") for n in names) else f"teacher {names[0]}"
-    band = f"mean of {seeds} seeds, bars: standard error over seeds" if seeds > 1 else "one seed"
+    band = f"{seeds} seed{'s' if seeds > 1 else ''}, bars: 95% interval over held-out examples"
     title = f"{results['task']}, {kind}; {band}"
     plot_f1_by_round(path, curves, levels, title, metric_name(results))
 
@@ -118,8 +121,8 @@ def _heading(results: Mapping[str, Any]) -> str:
     source = ", ".join([s["data"], *s["filter"]])
     return (
         f"{results['task']} ({source}): {s['train']} training, {s['held_out']} held-out examples; "
-        f"K = {s['exemplars']}, {s['selection_examples']} selection examples, {s['rounds']} rounds; seeds "
-        f"{','.join(map(str, results['seeds']))}"
+        f"{s['search']}, K = {s['exemplars']}, {s['selection_examples']} selection examples, {s['rounds']} rounds; "
+        f"seeds {','.join(map(str, results['seeds']))}"
     )
 
 
@@ -145,7 +148,14 @@ def _notes(results: Mapping[str, Any], lost: int) -> list[str]:
     return notes
 
 
-def _report(results: Mapping[str, Any], settings: Settings, source: str, lost: int) -> str:
+def _report(
+    results: Mapping[str, Any],
+    comparison: Comparison,
+    settings: Settings,
+    source: str,
+    lost: int,
+    pictures: Sequence[str],
+) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     dropped = ", ".join(f"{n} {reason}" for reason, n in results["settings"]["dropped"].items()) or "none"
     table = markdown_table(headings(results), comparison_cells(results))
@@ -155,6 +165,8 @@ def _report(results: Mapping[str, Any], settings: Settings, source: str, lost: i
         table,
         *_notes(results, lost),
         "![F1 by round](f1_by_round.png)",
+        *sections(results, comparison, metric_name(results)),
+        *(f"![Optuna: {name}]({name})" for name in pictures),
         f"`program.json` is {source}, the best by selection score. Texts dropped from the data: {dropped}.",
         f"{time.strftime('%Y-%m-%d')}, `{command_of(settings)}`. Versions: {versions}.",
     ]

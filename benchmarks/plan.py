@@ -10,9 +10,9 @@ import dspy
 from lbt_dspy.benchmarks.compare import RANDOM_DRAWS, Runner
 from lbt_dspy.exam.render import LazyCall, Renderer, current_adapter
 from lbt_dspy.lms.user_lm import engine_of
+from lbt_dspy.teleprompters.exemplar_search.limits import limits_of
 
 Plan = Counter[tuple[str, str]]
-MAX_NEW_SETS = 8
 ANSWER_TOKENS = 16
 
 
@@ -24,19 +24,22 @@ def largest_plan(runner: Runner) -> Plan:
     s, data = runner.settings, runner.data
     teacher = engine_of(runner.teacher).name
     test, selection = len(data.test), min(s.selection_examples, len(data.train))
-    minibatch = min(s.minibatch, len(data.train))
-    kept = [1, *[s.beam] * (s.rounds - 1)] if s.rounds else []
-    new_per_set = min(MAX_NEW_SETS, s.reflections)
-    sets = 1 + sum(k * new_per_set for k in kept)
+    minibatch, groups = min(s.minibatch, len(data.train)), runner.groups()
+    most = limits_of(s, selection)
     plan: Plan = Counter()
     plan["teacher", teacher] += test * (1 + RANDOM_DRAWS)  # zero, random
-    for _, students in runner.groups():
-        plan["teacher", teacher] += sets * selection + sum(2 * k * s.reflections for k in kept)
-        plan["teacher", teacher] += test * (s.rounds + 1)
+    for _, students in groups:
+        plan["teacher", teacher] += most.written + test * (s.rounds + 1)
+        if s.selection == "teacher":
+            plan["teacher", teacher] += most.evaluations
         for student in students:
-            plan["students", engine_of(student).name] += sum(kept) * minibatch
-    plan["teacher", teacher] += sets * selection + test  # random-search
-    sittings = sum(plan.values()) - len(runner.groups()) * sum(2 * k * s.reflections for k in kept)
+            examined = most.examined * minibatch + (most.evaluations if s.selection == "students" else 0)
+            plan["students", engine_of(student).name] += examined
+    readers = len(groups[-1][1])
+    search = most.written + most.examined * minibatch * readers
+    search += most.evaluations * (1 if s.selection == "teacher" else readers)
+    plan["teacher", teacher] += max(selection, search) + test  # random-search
+    sittings = sum(plan.values()) - len(groups) * most.written
     for other in runner.trained.others():
         plan["teacher", engine_of(other).name] += sittings
     return Counter({key: calls * len(s.seeds) for key, calls in plan.items()})

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COMMANDS = {"predict": "lbt_dspy.benchmarks.predict", "compare": "lbt_dspy.benchmarks.compare_runs"}
 RETRIES = 4
 DEFAULT_WORKERS = 8
+STUDY_FILE = "study.log"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,16 +64,19 @@ def execute(args: argparse.Namespace) -> int:
     from lbt_dspy.lms.ledger import Ledger
     from lbt_dspy.lms.roles import LMRoles
     from lbt_dspy.progress import Progress
+    from lbt_dspy.teleprompters.exemplar_search.study import check_storage
 
     workers = DEFAULT_WORKERS if args.workers is None else args.workers
     check_at_least("--workers", workers, 1, "1 asks one call after the other")
     budget = Budget(args.max_calls, args.max_cost)
     check_json_path(args.json)
+    if args.storage is not None:
+        check_storage(args.storage)
     own = settings.train is not None
     data = load_own_data(settings) if own else load_data(settings.task, settings.data, settings.filter)
     check_sizes(settings, data.train)
     trained = program_for(data.task, settings.program, settings.predictor)
-    check_teacher(settings.teacher)
+    check_teacher(settings)
     teacher, *students = LMRoles(settings.config).lms([settings.teacher, *settings.students])
     trained.set_teacher(teacher)
     if args.max_cost is not None:
@@ -86,7 +90,8 @@ def execute(args: argparse.Namespace) -> int:
     with alone_in(folder), Progress(quiet=args.quiet) as progress:
         journal = Journal(folder / "journal.sqlite")
         ledger = Ledger(journal, budget, workers=workers, retries=RETRIES, watcher=progress)
-        runner = Runner(settings, data, trained, teacher, students, ledger, progress.tell)
+        storage = str(folder / STUDY_FILE) if settings.storage is None else args.storage
+        runner = Runner(settings, data, trained, teacher, students, ledger, progress.tell, storage)
         progress.total = sum(largest_plan(runner).values())
         return make_run(runner, folder, args.json, progress)
 
@@ -149,13 +154,17 @@ def alone_in(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def check_teacher(name: str) -> None:
-    """Raise `UserError` for an embedded model that can only be a student."""
+def check_teacher(settings: Settings) -> None:
+    """Raise `UserError` for an embedded model that cannot be a teacher, or not the one that is asked for."""
     from lbt_dspy.errors import UserError
     from lbt_dspy.lms.embedded import STUDENTS, TEACHER
 
+    name = settings.teacher
     if name in STUDENTS:
         raise UserError(f"--teacher {name} cannot write exemplars, it can only be a student; use {TEACHER}")
+    if name == TEACHER and (settings.init == "generate" or settings.paraphrases):
+        option = "--init generate" if settings.init == "generate" else f"--paraphrases {settings.paraphrases}"
+        raise UserError(f"{option} needs a language model as --teacher: {name} is statistical and writes no texts")
 
 
 def check_sizes(settings: Settings, train: tuple[object, ...]) -> None:

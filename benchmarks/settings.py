@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from lbt_dspy.benchmarks.search_flags import add_search_flags, search_settings
 from lbt_dspy.benchmarks.table_files import is_file
-from lbt_dspy.errors import UserError, check_at_least
+from lbt_dspy.errors import UserError
+from lbt_dspy.teleprompters.exemplar_search.choices import HIDDEN, public_url
 
 SETTINGS_FILE = "run.json"
 ON_RESUME = ("resume", "json", "max_calls", "max_cost", "workers", "quiet", "dry_run")
@@ -49,12 +51,24 @@ class Settings:
     program: str | None = None
     """`module:Name` of a program of one's own."""
     predictor: str | None = None
+    search: str = "utility"
+    init: str = "train"
+    evaluator: str = "full"
+    selection: str = "teacher"
     exemplars: int = 8
-    selection_examples: int = 400
-    minibatch: int = 64
-    beam: int = 4
-    reflections: int = 4
     rounds: int = 5
+    selection_examples: int = 400
+    evaluations: int | None = None
+    minibatch: int = 64
+    reflections: int = 4
+    reflection_mix: int = 1
+    beam: int = 4
+    paraphrases: int = 0
+    pool: int = 240
+    draw: int = 50
+    typed_feedback: bool = False
+    storage: str | None = None
+    """Of `tpe`, without a password; `None`: a file in the run folder."""
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def save(self, folder: Path) -> None:
@@ -126,17 +140,7 @@ def parser() -> argparse.ArgumentParser:
     data = p.add_argument_group("data")
     data.add_argument("--data", metavar="DIR", help="folder with train.jsonl and test.jsonl, or hf; default: shipped")
     data.add_argument("--filter", metavar="FIELD=VALUE", action="append", help="use only such rows (repeatable)")
-    search = p.add_argument_group("search")
-    for flag, text in (
-        ("--exemplars", "exemplars in a set (8)"),
-        ("--selection-examples", "training examples on which sets are scored (400, or all there are)"),
-        ("--minibatch", "training examples that the students answer in a round (64)"),
-        ("--beam", "sets kept after a round (4)"),
-        ("--reflections", "groups of failure cases per kept set and round (4)"),
-        ("--rounds", "rounds (5)"),
-    ):
-        search.add_argument(flag, metavar="N", type=int, help=text)
-    search.add_argument("--seeds", metavar="0,1,2", help="one run per seed (0,1,2)")
+    add_search_flags(p)
     run = p.add_argument_group("run")
     run.add_argument("--out", metavar="DIR", help="the run folder (default: runs/<time>-<task>)")
     run.add_argument("--resume", metavar="DIR", help="go on with a stopped run; what was paid for is not asked again")
@@ -159,22 +163,14 @@ def settings_of(args: argparse.Namespace) -> Settings:
         return _resumed(args)
     if args.method not in (None, "m3"):
         raise UserError(f"--method must be m3 but got {args.method!r}")
-    for name, bound in (
-        ("exemplars", 1), ("selection_examples", 1), ("minibatch", 1), ("beam", 1), ("reflections", 1), ("rounds", 0),
-    ):  # fmt: skip
-        if getattr(args, name) is not None:
-            check_at_least(f"--{name.replace('_', '-')}", getattr(args, name), bound, "see --help for the default")
-    chosen = {
-        name: getattr(args, name)
-        for name in ("exemplars", "selection_examples", "minibatch", "beam", "reflections", "rounds")
-        if getattr(args, name) is not None
-    }
+    defaults = {f.name: f.default for f in dataclasses.fields(Settings)}
+    chosen = search_settings(args, defaults)
     if args.predictor is not None and args.program is None:
         raise UserError(f"--predictor {args.predictor} needs --program MODULE:NAME, the program that has it")
     task = _own_task(args) if args.train is not None else _known_task(args)
     chosen |= {
         name: as_kept(name, getattr(args, name))
-        for name in ("train", *OWN_DATA, "program", "predictor", *PLACES)
+        for name in ("train", *OWN_DATA, "program", "predictor", "storage", *PLACES)
         if getattr(args, name) is not None
     }
     teacher, students = _models(args)
@@ -193,6 +189,8 @@ def as_kept(name: str, value: Any) -> Any:
     if name in LISTS:
         words = [value] if isinstance(value, str) else value
         return tuple(part.strip() for word in words for part in word.split(","))
+    if name == "storage":
+        return public_url(value) if "://" in value else str(Path(value).absolute())
     if name in PLACES and value != "hf" and (name in ("config", "data") or is_file(value)):
         return str(Path(value).absolute())
     return value
@@ -233,6 +231,12 @@ def _own_task(args: argparse.Namespace) -> str:
 def _resumed(args: argparse.Namespace) -> Settings:
     """Return the settings of the resumed run; what is given beside --resume must be the same."""
     saved = Settings.load(Path(args.resume))
+    if saved.storage is not None and args.storage is None:
+        if HIDDEN in saved.storage:
+            raise UserError(
+                f"--resume {args.resume} needs --storage again, since passwords are not kept: {saved.storage}"
+            )
+        args.storage = saved.storage
     for name, value in vars(args).items():
         if value in (None, False) or name in ON_RESUME or (name == "out" and Path(value) == Path(args.resume)):
             continue

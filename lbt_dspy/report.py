@@ -75,7 +75,7 @@ def markdown_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> s
 
 def plot_f1_by_round(
     path: Path,
-    curves: Mapping[str, Sequence[Sequence[float]]],
+    curves: Mapping[str, Sequence[Mapping[str, Any]]],
     levels: Mapping[str, float],
     title: str,
     metric: str = "F1",
@@ -84,7 +84,7 @@ def plot_f1_by_round(
 
     Args:
         path: The PNG to write.
-        curves: Per method, one list per seed: F1 after round 0, 1, ...
+        curves: Per method the entries of its rounds: `round`, `value`, `ci95`.
         levels: Baselines without rounds, drawn as horizontal lines.
         title: Heading of the picture.
         metric: What was measured, for the axis.
@@ -92,25 +92,24 @@ def plot_f1_by_round(
     import matplotlib
     import numpy as np
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     with matplotlib.rc_context({"font.size": 10}):
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axes = figure.add_subplot()
-        for position, (name, runs) in enumerate(curves.items()):
-            values = 100 * np.asarray(runs, float)
-            rounds = np.arange(values.shape[1])
-            colour = COLOURS.get(name, "#777777")
-            error = values.std(axis=0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else None
-            places = rounds + (position - (len(curves) - 1) / 2) * BESIDE
+        for position, (name, entries) in enumerate(curves.items()):
+            values = 100 * np.array([entry["value"] for entry in entries])
+            bounds = 100 * np.array([entry["ci95"] for entry in entries]).T
+            places = np.array([entry["round"] for entry in entries]) + (position - (len(curves) - 1) / 2) * BESIDE
             axes.errorbar(
-                places, values.mean(axis=0), error,
-                color=colour, label=name, marker="o", markersize=4, elinewidth=0.9, capsize=2,
+                places, values, np.abs(bounds - values), color=COLOURS.get(name, "#777777"), label=name, marker="o",
+                markersize=4, elinewidth=0.9, capsize=2,
             )  # fmt: skip
         for (name, level), style in zip(levels.items(), ((0, (6, 3)), (0, (1, 2)), "dashdot"), strict=False):
             axes.axhline(100 * level, color="#444444", linewidth=1, linestyle=style, label=name)
         axes.set_xlabel("round")
         axes.set_ylabel(f"held-out {metric} of the best set (%)")
-        axes.set_xticks(range(max((len(runs[0]) for runs in curves.values()), default=1)))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(title, fontsize=10, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="outside right center", frameon=False)

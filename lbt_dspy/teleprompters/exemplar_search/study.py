@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import re
 import socket
 import time
 import warnings
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lbt_dspy.errors import UserError
+from lbt_dspy.teleprompters.exemplar_search.choices import public_url
 
 if TYPE_CHECKING:
     import optuna
@@ -65,8 +65,20 @@ def open_storage(storage: Any) -> optuna.storages.BaseStorage:
     except Exception as error:  # drivers raise errors of their own: no driver, no server, no right, a bad URL
         said = str(error).strip() or type(error).__name__
         raise UserError(
-            f"storage {_public(str(storage))} cannot be opened ({said.splitlines()[0][:100]}); name a file, or a "
+            f"storage {public_url(str(storage))} cannot be opened ({said.splitlines()[0][:100]}); name a file, or a "
             "database URL whose driver is installed"
+        ) from None
+
+
+def check_storage(storage: Any) -> None:
+    """Raise `UserError` for a storage that cannot be used, before any call is paid for."""
+    try:
+        open_storage(storage).get_all_studies()
+    except UserError:
+        raise
+    except Exception as error:  # a file that is no journal; a database that is none of Optuna's
+        raise UserError(
+            f"storage {public_url(str(storage))} cannot be used ({type(error).__name__}); name a new file or a database"
         ) from None
 
 
@@ -159,8 +171,3 @@ def _started(pid: int) -> str:
         return str(psutil.Process(pid).create_time())
     except psutil.Error:
         return GONE
-
-
-def _public(url: str) -> str:
-    """Return a URL without the password in it."""
-    return re.sub(r"//([^:/@]*):[^@]*@", r"//\1:***@", url)

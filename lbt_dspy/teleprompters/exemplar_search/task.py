@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import dspy
 
 from lbt_dspy.sampling import balanced, stream
 from lbt_dspy.teleprompters.exemplar_search.classroom import Classroom
+from lbt_dspy.teleprompters.exemplar_search.limits import limits_of
 from lbt_dspy.teleprompters.exemplar_search.moves import random_set
 from lbt_dspy.teleprompters.exemplar_search.options import ExemplarOptions
 from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSet, Round, ScoredSet
@@ -32,12 +32,7 @@ class Task:
     @property
     def evaluations(self) -> int:
         """The most evaluations (one set on one selection example) that scoring may use."""
-        if self.options.evaluations is not None:
-            return self.options.evaluations
-        most = most_sets(self.options) * len(self.selection.examples)
-        if self.options.search == "beam":
-            return sys.maxsize if self.options.evaluator == "full" else most // 2
-        return most
+        return limits_of(self.options, len(self.selection.examples), self.options.max_new_sets).evaluations
 
     def initial_set(self) -> ExemplarSet:
         """Return the set that every search starts from."""
@@ -68,10 +63,3 @@ class Task:
         if self.watch is not None:
             self.watch(done)
         return done
-
-
-def most_sets(options: ExemplarOptions) -> int:
-    """Return how many sets the paper's loop scores at most with these options; the other searches may cost as much."""
-    kept = [1, *[options.beam] * (options.rounds - 1)] if options.rounds else []
-    fresh = min(options.max_new_sets, options.reflections * (1 + options.paraphrases))
-    return 1 + sum(kept) * fresh

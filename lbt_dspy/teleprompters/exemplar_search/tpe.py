@@ -16,13 +16,15 @@ import numpy as np
 
 from lbt_dspy.sampling import digest_int, stream
 from lbt_dspy.teleprompters.exemplar_search.beam import criticise_and_revise
+from lbt_dspy.teleprompters.exemplar_search.limits import SEED_SETS
 from lbt_dspy.teleprompters.exemplar_search.moves import best_first, random_set
 from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSet, Found, Proposal, Round, ScoredSet
 from lbt_dspy.teleprompters.exemplar_search.study import SharedStudy, open_storage
 from lbt_dspy.teleprompters.exemplar_search.task import Task
 from lbt_dspy.teleprompters.exemplar_search.writing import covering
 
-MOST_SEED_SETS = 16
+EVALUATIONS = "evaluations"
+"""User attribute of a trial: on how many selection examples it was scored."""
 STEPS = 8
 """A trial is scored in so many equal steps, and may be pruned after each."""
 ORDERS = ("as drawn", "reversed", "labels in turn", "labels in blocks")
@@ -55,7 +57,7 @@ def tpe_search(task: Task) -> Found:
     """
     options, room = task.options, task.room
     seeds = [task.initial_set()]
-    seeds += [random_set(task.train, options.exemplars, room.label_of, room.seed, i) for i in range(1, MOST_SEED_SETS)]
+    seeds += [random_set(task.train, options.exemplars, room.label_of, room.seed, i) for i in range(1, SEED_SETS)]
     desk = Desk(task=task, seeds=seeds)
     initial = tuple(task.score(seeds[:1]))
     rounds = [task.tell(Round(number=0, beam=initial, scored=initial))]
@@ -97,6 +99,7 @@ def run_trial(desk: Desk, trial: Any, scored: list[ScoredSet]) -> float:
         trial.report(score, step)
         if step == STEPS or trial.should_prune():
             break
+    trial.set_user_attr(EVALUATIONS, done.examples)
     scored.append(done)
     if done.examples < len(examples):
         raise optuna.TrialPruned
@@ -173,9 +176,3 @@ def study_name(task: Task) -> str:
         [o.exemplars, o.init, o.minibatch, o.reflections, o.cases_per_reflection, o.reflection_mix, o.selection],
     )  # fmt: skip
     return f"lbt-{digest_int(*what):016x}"
-
-
-def check_storage(storage: Any) -> None:
-    """Raise `UserError` for a storage that cannot be opened, before any call is paid for."""
-    if storage is not None:
-        open_storage(storage)

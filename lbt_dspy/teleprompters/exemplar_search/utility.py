@@ -92,6 +92,7 @@ class Memory:
 def utility_search(task: Task) -> Found:
     """Return the rounds of the search and what each exemplar is worth."""
     options, memory, examples = task.options, Memory(task), len(task.selection.examples)
+    exam = min(options.draw, examples)
     first = task.initial_set()
     memory.admit(first.exemplars, first.origin)
     start = balanced(task.train, options.pool, task.room.label_of, stream(task.room.seed, "pool"))
@@ -103,9 +104,8 @@ def utility_search(task: Task) -> Found:
     for number in range(1, options.rounds + 1):
         proposals, errors = renew(task, memory, number) if number > 1 else ([], {})
         scored = []
-        while used < budget * number // options.rounds:
-            sets = propose(task, memory, number, draws)[: max(1, (budget - used) // options.draw)]
-            done, cost, draws = examine(task, memory, sets, draws)
+        while (room := (budget * number // options.rounds - used) // exam) > 0:
+            done, cost, draws = examine(task, memory, propose(task, memory, number, draws)[:room], draws)
             scored += done
             used += cost
         beam = estimated(memory, promising(task, memory, 1))

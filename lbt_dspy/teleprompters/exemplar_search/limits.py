@@ -1,0 +1,87 @@
+"""How much a search can take at most, before it makes a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+SEED_SETS = 16
+"""Sets that `tpe` can start from."""
+
+
+class Sizes(Protocol):
+    """The options that decide how much a search takes; see `LbTExemplars`."""
+
+    @property
+    def search(self) -> str: ...  # noqa: D102
+    @property
+    def init(self) -> str: ...  # noqa: D102
+    @property
+    def evaluator(self) -> str: ...  # noqa: D102
+    @property
+    def evaluations(self) -> int | None: ...  # noqa: D102
+    @property
+    def rounds(self) -> int: ...  # noqa: D102
+    @property
+    def beam(self) -> int: ...  # noqa: D102
+    @property
+    def reflections(self) -> int: ...  # noqa: D102
+    @property
+    def paraphrases(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The most that a search can take; calls that are paid for already count."""
+
+    evaluations: int
+    """Evaluations: one set on one selection example, by each reader."""
+    examined: int
+    """Sets after which each student answers a minibatch."""
+    written: int
+    """Texts of the teacher."""
+
+
+def limits_of(options: Sizes, selection: int, max_new_sets: int = 8) -> Limits:
+    """Return the limits of a search.
+
+    Args:
+        options: Its options.
+        selection: Number of selection examples there are, at least 1.
+        max_new_sets: The option of that name.
+    """
+    criticised = _criticised(options, selection)
+    fresh = min(max_new_sets, options.reflections * (1 + options.paraphrases))
+    paraphrases = criticised * options.reflections * options.paraphrases
+    return Limits(
+        evaluations=max(selection, evaluations_of(options, selection, fresh)),
+        examined=criticised,
+        written=2 * criticised * options.reflections + paraphrases + (options.init == "generate"),
+    )
+
+
+def evaluations_of(options: Sizes, selection: int, fresh: int) -> int:
+    """Return the budget of evaluations: the given one, or as many as `beam` needs at most (half with an evaluator).
+
+    Args:
+        options: The search's.
+        selection: Number of selection examples.
+        fresh: Most new sets per kept set and round.
+    """
+    if options.evaluations is not None:
+        return options.evaluations
+    most = (1 + sum(_kept(options)) * fresh) * selection
+    return most if options.evaluator == "full" else most // 2
+
+
+def _kept(options: Sizes) -> list[int]:
+    """Return how many sets `beam` criticises in each round."""
+    return [1, *[options.beam] * (options.rounds - 1)] if options.rounds else []
+
+
+def _criticised(options: Sizes, selection: int) -> int:
+    if options.search == "beam":
+        return sum(_kept(options))
+    if options.search == "utility":
+        return max(0, options.rounds - 1)
+    return SEED_SETS if options.rounds else 0
