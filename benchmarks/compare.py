@@ -222,7 +222,7 @@ def labels_of(report: ExamReport, data: LabelledData) -> tuple[list[str], list[s
     return golds, answers_of(report, data.task), [row[0].mark.value is not None for row in report.sittings]
 
 
-def runs_of(row: Row, data: LabelledData) -> LabelledRuns:
+def row_runs(row: Row, data: LabelledData) -> LabelledRuns:
     """Return the answers of a row's runs, for the statistics."""
     read = [labels_of(report, data) for report in row.reports]
     return LabelledRuns(answers=[answers for _, answers, _ in read], measured=[measured for _, _, measured in read])

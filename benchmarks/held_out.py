@@ -40,10 +40,20 @@ def references_of(record: Mapping[str, Any]) -> list[str]:
 
 def runs_of(record: Mapping[str, Any], row: str) -> LabelledRuns:
     """Return the answers of one row of a record."""
-    lines = [line.split() for line in record["answers"][row]]
+    return runs_of_lines(record["answers"][row], record["labels"])
+
+
+def answers_line(answers: Sequence[str | None], labels: Sequence[str]) -> str:
+    """Return the answers of a run, all of which were measured, as one line."""
+    return _line(answers, [True] * len(answers), {label: str(i) for i, label in enumerate(labels)})
+
+
+def runs_of_lines(lines: Sequence[str], labels: Sequence[str]) -> LabelledRuns:
+    """Return the runs of lines of answers."""
+    words = [line.split() for line in lines]
     return LabelledRuns(
-        answers=[[record["labels"][int(word)] if word.isdecimal() else None for word in line] for line in lines],
-        measured=[[word != NOT_MEASURED for word in line] for line in lines],
+        answers=[[labels[int(word)] if word.isdecimal() else None for word in run] for run in words],
+        measured=[[word != NOT_MEASURED for word in run] for run in words],
     )
 
 

@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, runs_of
+from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, row_runs
 from lbt_dspy.benchmarks.held_out import held_out_record
 from lbt_dspy.benchmarks.search_flags import NAMES as SEARCH_OPTIONS
 from lbt_dspy.benchmarks.search_report import by_round
@@ -29,7 +29,7 @@ def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[s
     rows = {name: comparison.rows[name] for name in ORDER if name in comparison.rows}
     data, settings = runner.data, runner.settings
     golds = [str(example[data.task.output]) for example in data.test]
-    methods = {name: runs_of(row, data) for name, row in rows.items()}
+    methods = {name: row_runs(row, data) for name, row in rows.items()}
     entries = []
     for metric in (runner.metric, Accuracy(data.task.labels)):
         values, differences = paired_bootstrap(golds, methods, metric)

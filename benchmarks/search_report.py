@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lbt_dspy.benchmarks.compare import Comparison, Runner, runs_of
+from lbt_dspy.benchmarks.compare import Comparison, Runner, row_runs
 from lbt_dspy.metrics.statistics import paired_bootstrap
 from lbt_dspy.report import interval, markdown_table
 
@@ -20,7 +20,7 @@ STUDY_PLOTS = ("history", "importance")
 def by_round(runner: Runner, comparison: Comparison) -> list[dict[str, Any]]:
     """Return the metric of each round's best set on the held-out examples, with intervals, for results.json."""
     golds = [str(example[runner.data.task.output]) for example in runner.data.test]
-    methods = {key: runs_of(row, runner.data) for key, row in comparison.by_round.items()}
+    methods = {key: row_runs(row, runner.data) for key, row in comparison.by_round.items()}
     names = {key: f"{key[0]} {key[1]}" for key in methods}
     values, differences = paired_bootstrap(golds, {names[k]: runs for k, runs in methods.items()}, runner.metric)
     entries = []

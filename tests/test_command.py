@@ -84,8 +84,8 @@ def test_a_run_writes_its_folder_and_prints_its_table(tmp_path, small_data, caps
         assert entry["value"] == pytest.approx(sum(entry["by_seed"]) / 2)
         assert (entry["n"], entry["coverage"], entry["schedule"]) == (12, 1.0, "full")
     assert set(results) == {
-        "task", "method", "seeds", "models", "versions", "settings", "results", "held_out", "calls", "cost_usd",
-        "seconds",
+        "task", "method", "seeds", "models", "versions", "settings", "results", "by_round", "held_out", "calls",
+        "cost_usd", "seconds",
     }  # fmt: skip
     for name in ROW_NAMES:
         assert name in printed

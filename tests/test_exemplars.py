@@ -11,17 +11,20 @@ from conftest import stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbt_dspy import Budget, BudgetSpentError, Journal, LbTExemplars, Ledger, UserError
+from lbt_dspy import Budget, BudgetSpentError, Journal, LbTExemplars, Ledger, UserError, classification
 from lbt_dspy.benchmarks.labelled_data import load_data
 from lbt_dspy.lms.embedded import STUDENTS, embedded_lm
 from lbt_dspy.lms.roles import LMRoles
-from lbt_dspy.metrics import BinaryF1
+from lbt_dspy.metrics import BinaryF1, MacroF1
 from lbt_dspy.sampling import stream
-from lbt_dspy.teleprompters.exemplar_search import moves
-from lbt_dspy.teleprompters.exemplar_search.records import Case, ExemplarSet
+from lbt_dspy.signatures import MISTAKES
+from lbt_dspy.teleprompters.exemplar_search import moves, writing
+from lbt_dspy.teleprompters.exemplar_search.limits import limits_of
+from lbt_dspy.teleprompters.exemplar_search.records import Case, ExemplarSet, churn, content_of, led_by
 from lbt_dspy.teleprompters.exemplar_search.scores import repetitions
 
 METRIC = BinaryF1("Yes", ("Yes", "No"))
+SEARCHES = ["utility", "beam", "tpe"]
 
 
 @pytest.fixture(scope="module")
@@ -48,29 +51,97 @@ def demos(program):
     return [(e.text, e.label) for e in program.demos]
 
 
-def test_same_seed_same_program_and_the_given_one_is_untouched(data, teacher_program):
+@pytest.mark.parametrize("search", SEARCHES)
+def test_same_seed_same_program_and_the_given_one_is_untouched(search, data, teacher_program):
     before = teacher_program.dump_state()
-    first = optimizer(seed=3).compile(teacher_program, trainset=data.train)
-    reused = optimizer(seed=3)
+    first = optimizer(seed=3, search=search).compile(teacher_program, trainset=data.train)
+    reused = optimizer(seed=3, search=search)
     assert demos(reused.compile(teacher_program, trainset=data.train)) == demos(first)
     assert demos(reused.compile(teacher_program, trainset=data.train)) == demos(first)
-    assert demos(optimizer(seed=0).compile(teacher_program, trainset=data.train)) != demos(first)
+    assert demos(optimizer(seed=0, search=search).compile(teacher_program, trainset=data.train)) != demos(first)
     assert teacher_program.dump_state() == before
     assert teacher_program.demos == []
     assert first.lm.engine is teacher_program.lm.engine
 
 
-@pytest.mark.parametrize("workers", [1, 16])
-def test_the_number_of_workers_changes_nothing(workers, data, teacher_program):
-    found = optimizer(ledger=Ledger(workers=workers)).optimize(teacher_program, trainset=data.train)
-    other = optimizer(ledger=Ledger(workers=3)).optimize(teacher_program, trainset=data.train)
+@pytest.mark.parametrize("search", SEARCHES)
+def test_the_number_of_workers_changes_nothing(search, data, teacher_program):
+    found = optimizer(search=search, ledger=Ledger(workers=1)).optimize(teacher_program, trainset=data.train)
+    other = optimizer(search=search, ledger=Ledger(workers=16)).optimize(teacher_program, trainset=data.train)
     assert [r.as_dict() for r in found.rounds] == [r.as_dict() for r in other.rounds]
     assert found.calls == other.calls
 
 
+@pytest.mark.parametrize(("search", "evaluations"), [("utility", 700), ("beam", 700), ("tpe", 700), ("utility", 90)])
+def test_evaluations_are_a_limit(search, evaluations, data, teacher_program):
+    found = optimizer(search=search, evaluations=evaluations, selection_examples=80).optimize(
+        teacher_program, trainset=data.train
+    )
+    writing = 2 * 16 * 2
+    assert 50 <= found.calls["teacher", "embedded/teacher"] <= evaluations + writing
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_no_search_takes_more_than_its_limits(search, data, teacher_program):
+    opt = optimizer(search=search, rounds=3)
+    found = opt.optimize(teacher_program, trainset=data.train)
+    most = limits_of(opt, 80)
+    assert found.calls["teacher", "embedded/teacher"] <= most.evaluations + most.written
+    assert all(found.calls["students", name] <= most.examined * 24 for name in STUDENTS)
+
+
+@pytest.mark.parametrize("evaluator", ["halving", "rejects", "ucb"])
+def test_beam_with_an_evaluator_takes_half_of_the_evaluations(evaluator, data, teacher_program):
+    full = optimizer(search="beam").optimize(teacher_program, trainset=data.train)
+    less = optimizer(search="beam", evaluator=evaluator).optimize(teacher_program, trainset=data.train)
+    assert less.calls["teacher", "embedded/teacher"] < 0.7 * full.calls["teacher", "embedded/teacher"]
+    assert all(s.examples <= 80 for r in less.rounds for s in r.scored)
+
+
+def test_utility_says_what_each_exemplar_is_worth(data, teacher_program):
+    found = optimizer(search="utility", pool=30).optimize(teacher_program, trainset=data.train)
+    values = [v.value for v in found.values]
+    assert values == sorted(values, reverse=True)
+    assert len(values) >= 25
+    for v in found.values:
+        assert v.low < v.value < v.high
+        assert v.exams > 0
+    best = {content_of(e) for e in found.best.exemplar_set.exemplars}
+    assert best <= {content_of(v.exemplar) for v in found.values}
+    assert sum(churn(found.rounds)) > 0
+    assert set(led_by(found.rounds)) == set(STUDENTS)
+
+
+@pytest.mark.parametrize("search", ["utility", "beam"])
+def test_kinds_of_mistake_are_counted_where_they_are_asked_for(search, data, teacher_program):
+    found = optimizer(search=search, typed_feedback=True, reflection_mix=2).optimize(
+        teacher_program, trainset=data.train
+    )
+    kinds = [kind for r in found.rounds for kind in r.as_dict()["kinds"]]
+    assert kinds
+    assert set(kinds) <= set(MISTAKES)
+    assert any("\n2. " in reflection for r in found.rounds for reflection in r.as_dict()["reflections"])
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_sets_cover_all_labels(search, teacher_program):
+    examples = [
+        dspy.Example(text=f"{word} number {i}", label=label).with_inputs("text")
+        for label, word, count in (("a", "apple", 40), ("b", "pear", 30), ("c", "plum", 2))
+        for i in range(count)
+    ]
+    program = dspy.Predict(classification("Which fruit?", ("a", "b", "c")))
+    program.lm = teacher_program.lm
+    opt = optimizer(metric=MacroF1(("a", "b", "c")), search=search, exemplars=4)
+    found = opt.optimize(program, trainset=examples)
+    for r in found.rounds:
+        for scored in (*r.beam, *r.scored):
+            assert {e.label for e in scored.exemplar_set.exemplars} == {"a", "b", "c"}
+
+
 def test_the_search_learns_and_says_what_it_did(data, teacher_program):
     seen = []
-    found = optimizer(rounds=3).optimize(teacher_program, trainset=data.train, watch=seen.append)
+    found = optimizer(search="beam", rounds=3).optimize(teacher_program, trainset=data.train, watch=seen.append)
     assert seen == list(found.rounds)
     assert [r.number for r in found.rounds] == [0, 1, 2, 3]
     scores = [r.beam[0].score for r in found.rounds]
@@ -97,21 +168,23 @@ def test_no_set_is_scored_on_its_own_exemplars(data, teacher_program):
     assert scored.measured == len(data.train) - 6
 
 
-def test_zero_rounds_return_the_initial_set(data, teacher_program):
-    found = optimizer(rounds=0).optimize(teacher_program, trainset=data.train)
+@pytest.mark.parametrize("search", SEARCHES)
+def test_zero_rounds_return_the_initial_set(search, data, teacher_program):
+    found = optimizer(search=search, rounds=0).optimize(teacher_program, trainset=data.train)
     assert found.sets_scored == 1
     assert found.best.exemplar_set.origin == "random set 0"
 
 
-def test_students_can_select(data, teacher_program):
-    found = optimizer(selection="students", rounds=1).optimize(teacher_program, trainset=data.train)
+@pytest.mark.parametrize("search", SEARCHES)
+def test_students_can_select(search, data, teacher_program):
+    found = optimizer(search=search, selection="students", rounds=1).optimize(teacher_program, trainset=data.train)
     assert found.calls["students", "embedded/chars"] > 100
-    assert found.calls["teacher", "embedded/teacher"] < 20
+    assert found.calls["teacher", "embedded/teacher"] <= 2 * 2 * 16
 
 
 def test_a_validation_set_is_used_and_never_copied(data, teacher_program):
     valset = data.train[:60]
-    found = optimizer().optimize(teacher_program, trainset=data.train, valset=valset)
+    found = optimizer(search="beam").optimize(teacher_program, trainset=data.train, valset=valset)
     forbidden = {e.text for e in valset}
     revised = [p.revised for r in found.rounds for p in r.proposals if p.revised is not None]
     parents = {e.text for e in found.rounds[0].beam[0].exemplar_set.exemplars}
@@ -155,6 +228,14 @@ BAD_OPTIONS = [
     ({"seed": 0, "reflections": True}, "reflections must be"),
     ({"init": "generatd"}, "init must be one of"),
     ({"selection": "both"}, "selection must be one of teacher, students"),
+    ({"search": "bream"}, "search must be one of utility, beam, tpe"),
+    ({"search": "beam", "evaluator": "half"}, "evaluator must be one of full, halving, rejects, ucb"),
+    ({"evaluator": "halving"}, "evaluator is for search beam but the search is utility"),
+    ({"search": "beam", "draw": 10}, "draw is for search utility but the search is beam"),
+    ({"storage": "sqlite:///x.db"}, "storage is for search tpe"),
+    ({"evaluations": 0}, "evaluations must be"),
+    ({"reflection_mix": 0}, "reflection_mix must be"),
+    ({"search": "beam", "paraphrases": -1}, "paraphrases must be"),
     ({"exam_students": []}, "exam_students is empty"),
     ({"metric": None}, "metric must be callable"),
 ]
@@ -179,6 +260,9 @@ def test_bad_data(data, teacher_program):
     ):
         with pytest.raises(UserError, match=says):
             optimizer().compile(teacher_program, trainset=trainset, valset=valset)
+    for option in ({"init": "generate"}, {"search": "beam", "paraphrases": 1}):
+        with pytest.raises(UserError, match="embedded/teacher is a statistical model and writes no texts"):
+            optimizer(**option).compile(teacher_program, trainset=data.train)
     with pytest.raises(UserError, match="has no LM"):
         optimizer().compile(data.task.program(), trainset=data.train)
     with pytest.raises(UserError, match="no predictor named 'other'"):
@@ -192,27 +276,28 @@ def test_the_budget_is_a_gate_here_too(data, teacher_program):
     assert ledger.journal.sent() == 100 == sum(ledger.journal.calls().values())  # what was answered is kept
 
 
-def test_a_stopped_search_resumes_from_its_journal(server, data, tmp_path):
+@pytest.mark.parametrize("search", ["utility", "beam"])
+def test_a_stopped_search_resumes_from_its_journal(search, server, data, tmp_path):
     """Half of the calls, then all: nothing is asked twice and the result is that of one run."""
     with server() as base_url:
         program = data.task.program()
         program.lm = LMRoles().lms([f"hosted_vllm/t@{base_url}"])[0]
         students = LMRoles().lms([f"hosted_vllm/s@{base_url}"])
 
-        def search(path, limit=None):
+        def run(path, limit=None):
             ledger = Ledger(Journal(path), Budget(max_calls=limit), workers=16)
             try:
                 return optimizer(
-                    exam_students=students, ledger=ledger, selection_examples=20, minibatch=10, rounds=1
+                    search=search, exam_students=students, ledger=ledger, selection_examples=20, minibatch=10, rounds=1
                 ).optimize(program, trainset=data.train)
             finally:
                 ledger.close()
 
-        whole = search(tmp_path / "whole")
+        whole = run(tmp_path / "whole")
         needed = stats(base_url)["requests"]
         with pytest.raises(BudgetSpentError):
-            search(tmp_path / "parts", needed // 2)
-        resumed = search(tmp_path / "parts")
+            run(tmp_path / "parts", needed // 2)
+        resumed = run(tmp_path / "parts")
         assert stats(base_url)["requests"] == 2 * needed
     assert [r.as_dict() for r in resumed.rounds] == [r.as_dict() for r in whole.rounds]
     assert resumed.calls == whole.calls
@@ -220,14 +305,13 @@ def test_a_stopped_search_resumes_from_its_journal(server, data, tmp_path):
 
 @pytest.fixture
 def room(data, teacher_program):
-    opt = optimizer()
-    room = opt._classroom(teacher_program, data.train, data.train[:3], Ledger())
-    return room
+    with optimizer()._task(teacher_program, data.train, data.train[:3]) as task:
+        yield task.room
 
 
 def listed(room, *fields):
     parent = ExemplarSet(exemplars=room_examples(room), origin="parent")
-    return moves.accept_list(room, parent, {"revised_exemplars": list(fields)}, "new")
+    return writing.accept_list(room, parent, list(fields), "new")
 
 
 def room_examples(room):
@@ -270,9 +354,9 @@ def test_too_long_a_list_is_cut(room):
 
 
 def test_short_reflections_are_dropped():
-    assert moves.usable_reflection({"reflection": "too short to mean anything"}) is None
-    assert moves.usable_reflection({"reflection": "this one has just six words"}) is not None
-    assert moves.usable_reflection(None) is None
+    assert writing.usable_reflection({"reflection": "too short to mean anything"}) is None
+    assert writing.usable_reflection({"reflection": "this one has just six words"}) is not None
+    assert writing.usable_reflection(None) is None
 
 
 @given(st.integers(0, 30), st.integers(1, 6), st.integers(1, 6), st.integers(0, 9))

@@ -53,11 +53,6 @@ def check_options(
             raise UserError(
                 f"{spelt(name)} is for {spelt('search')} {search} but the search is {values['search']}; leave one out"
             )
-    if values["search"] == "utility" and values["exemplars"] > values.get("pool", defaults["pool"]):
-        raise UserError(
-            f"{spelt('pool')} must be at least the {values['exemplars']} exemplars of a set but got {values['pool']}; "
-            "give more"
-        )
 
 
 def public_url(url: str) -> str:

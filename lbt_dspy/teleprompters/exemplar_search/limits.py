@@ -83,5 +83,5 @@ def _criticised(options: Sizes, selection: int) -> int:
     if options.search == "beam":
         return sum(_kept(options))
     if options.search == "utility":
-        return max(0, options.rounds - 1)
+        return options.rounds
     return SEED_SETS if options.rounds else 0

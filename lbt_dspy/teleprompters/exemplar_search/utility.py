@@ -1,8 +1,8 @@
 """Credit each exemplar: sets are examined on small fresh exams, a model pools what that says of every exemplar.
 
-Round 1 examines random balanced sets. Each later round first renews the pool (failure cases of the students and
-teacher-written exemplars enter, the worst leave), then examines the sets that Thompson sampling proposes (Thompson
-1933; Russo et al., arXiv 1707.02038). At the end the most promising sets are scored on all selection examples.
+Round 0 examines the initial set and random balanced sets. Each later round first renews the pool (failure cases of the
+students and teacher-written exemplars enter, the worst leave), then examines the sets that Thompson sampling proposes
+(Thompson 1933; Russo et al., arXiv 1707.02038). In the end the most promising are scored on all selection examples.
 """
 
 from __future__ import annotations
@@ -92,29 +92,38 @@ class Memory:
 def utility_search(task: Task) -> Found:
     """Return the rounds of the search and what each exemplar is worth."""
     options, memory, examples = task.options, Memory(task), len(task.selection.examples)
-    exam = min(options.draw, examples)
     first = task.initial_set()
-    memory.admit(first.exemplars, first.origin)
-    start = balanced(task.train, options.pool, task.room.label_of, stream(task.room.seed, "pool"))
-    memory.admit(start[: max(0, options.pool - len(memory.pool))], "training set")
-    finalists = min(2 * options.beam, task.evaluations // (FINAL_SHARE * examples))
+    fill_pool(task, memory, first)
+    finalists = min(2 * options.beam, task.evaluations // (FINAL_SHARE * examples)) if options.rounds else 0
     budget = task.evaluations - finalists * examples
+    exam = min(options.draw, examples)
     scored, used, draws = examine(task, memory, [first], 0)
-    rounds = [task.tell(Round(number=0, beam=tuple(scored), scored=tuple(scored)))]
-    for number in range(1, options.rounds + 1):
-        proposals, errors = renew(task, memory, number) if number > 1 else ([], {})
-        scored = []
-        while (room := (budget * number // options.rounds - used) // exam) > 0:
+    initial = tuple(scored)
+    rounds: list[Round] = []
+    for number in range(options.rounds + 1):
+        proposals, errors = renew(task, memory, number) if number else ([], {})
+        share = budget * (number + 1) // (options.rounds + 1) if options.rounds else 0
+        while (room := (share - used) // exam) > 0:
             done, cost, draws = examine(task, memory, propose(task, memory, number, draws)[:room], draws)
             scored += done
             used += cost
-        beam = estimated(memory, promising(task, memory, 1))
-        if number == options.rounds and finalists > 1:
+        beam = estimated(memory, promising(task, memory, 1)) if number else initial
+        if number and number == options.rounds and finalists > 1:
             beam = best_first(task.score(promising(task, memory, finalists)), finalists)
-        rounds.append(
-            task.tell(Round(number=number, beam=beam, proposals=tuple(proposals), scored=tuple(scored), errors=errors))
-        )
+        done_round = Round(
+            number=number, beam=beam, proposals=tuple(proposals), scored=tuple(scored), errors=errors
+        )  # fmt: skip
+        rounds.append(task.tell(done_round))
+        scored = []
     return Found(rounds=tuple(rounds), values=exemplar_values(memory))
+
+
+def fill_pool(task: Task, memory: Memory, first: ExemplarSet) -> None:
+    """Begin with the initial set and a balanced draw of training examples."""
+    size = max(task.options.pool, 2 * task.options.exemplars)
+    memory.admit(first.exemplars, first.origin)
+    start = balanced(task.train, size, task.room.label_of, stream(task.room.seed, "pool"))
+    memory.admit(start[: max(0, size - len(memory.pool))], "training set")
 
 
 def examine(task: Task, memory: Memory, sets: Sequence[ExemplarSet], draw: int) -> tuple[list[ScoredSet], int, int]:
@@ -127,8 +136,8 @@ def examine(task: Task, memory: Memory, sets: Sequence[ExemplarSet], draw: int) 
 
 
 def propose(task: Task, memory: Memory, number: int, draw: int) -> list[ExemplarSet]:
-    """Return the sets to examine next: random ones in round 1, then those of Thompson sampling."""
-    values = memory.values() if number > 1 else None
+    """Return the sets to examine next: random ones in round 0, then those of Thompson sampling."""
+    values = memory.values() if number else None
     sets: dict[frozenset[int], ExemplarSet] = {}
     for place in range(SETS_PER_DRAW):
         rng = stream(task.room.seed, "propose", draw, place)
