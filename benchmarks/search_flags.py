@@ -25,6 +25,7 @@ WORDS = (
     ("init", "train (random exemplars) or generate (the teacher writes them from the question)"),
     ("evaluator", "beam: full, or halving, rejects, ucb: score within --evaluations"),
     ("selection", "who is scored: teacher or students"),
+    ("scoring", "metric, or likelihood of the right label (for models that give log-probabilities)"),
 )
 NAMES = (*(flag.replace("-", "_") for flag, _ in (*NUMBERS, *WORDS)), "typed_feedback")
 

@@ -18,14 +18,14 @@ from lbt_dspy.types import Reply
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS reply (
     key BLOB PRIMARY KEY, role TEXT NOT NULL, lm TEXT NOT NULL, text TEXT, reason TEXT, attempts INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost REAL
+    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost REAL, logprobs TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sent (
     role TEXT, lm TEXT, requests INTEGER NOT NULL, charge REAL NOT NULL, PRIMARY KEY (role, lm)
 );
 CREATE TABLE IF NOT EXISTS session (seconds REAL NOT NULL);
 """
-COLUMNS = "text, reason, attempts, input_tokens, output_tokens, cost"
+COLUMNS = "text, reason, attempts, input_tokens, output_tokens, cost, logprobs"
 LOOKUP_CHUNK = 500
 
 
@@ -47,6 +47,8 @@ class Journal:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(SCHEMA)
+            if "logprobs" not in {row[1] for row in self._db.execute("PRAGMA table_info(reply)")}:
+                self._db.execute("ALTER TABLE reply ADD COLUMN logprobs TEXT")  # a journal of version 0.1
         except sqlite3.Error as error:
             raise UserError(f"{path} cannot be used as a journal ({error}); name another file or remove it") from None
 
@@ -64,11 +66,12 @@ class Journal:
     def record(self, role: str, lm: str, rows: Iterable[tuple[bytes, Reply]]) -> None:
         """Commit replies; a key asked again (after a failure) keeps the count of all its attempts."""
         values = [
-            (key, role, lm, r.text, r.reason, r.attempts, r.input_tokens, r.output_tokens, r.cost) for key, r in rows
+            (key, role, lm, r.text, r.reason, r.attempts, r.input_tokens, r.output_tokens, r.cost, r.logprobs)
+            for key, r in rows
         ]
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR REPLACE INTO reply VALUES (?,?,?,?,?,?,?,?,?)", values)
+            self._db.executemany("INSERT OR REPLACE INTO reply VALUES (?,?,?,?,?,?,?,?,?,?)", values)
             self._db.execute("COMMIT")
 
     def count_sent(self, role: str, lm: str, requests: int = 1, charge: float = 0.0) -> None:

@@ -35,6 +35,8 @@ class Reply(NamedTuple):
     output_tokens: int = 0
     cost: float | None = 0.0
     """US dollars over all attempts; `None` when the price is unknown."""
+    logprobs: str | None = None
+    """Log-probabilities of its tokens, where they were asked for (see `exam/likelihood.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,8 @@ class Sitting:
     fields: dict[str, object] | None
     """The output fields that were read out of the reply; `None` when nothing could be read or measured."""
     mark: Mark
+    likelihood: float | None = None
+    """Log-probability of the right label, where it was asked for and could be read."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,8 @@ class Answer(NamedTuple):
     output_tokens: int = 0
     cost: float | None = 0.0
     """US dollars; `None` when the price is unknown."""
+    logprobs: str | None = None
+    """Log-probabilities of its tokens, as `lbt_dspy.lms.logprobs.encode` writes them, where they were asked for."""
 
 
 class ModelEngine(ABC):
@@ -45,6 +47,8 @@ class ModelEngine(ABC):
     """Whether requests may carry a `temperature` that nobody asked for by name (reasoning models refuse it)."""
     writes_texts = True
     """Whether it can write texts of its own; a statistical model cannot."""
+    gives_logprobs = False
+    """Whether it gives log-probabilities of its tokens when a request asks for them."""
     secrets: tuple[str, ...] = ()
     """Texts that must never be written anywhere."""
 

@@ -165,7 +165,7 @@ class Ledger:
             for call in calls:
                 self.budget.reserve(0.0)
                 self.budget.settle(0.0, 0.0)
-                reply = replies[call.key] = Reply(call.engine.answer(call.request, ()).text)
+                reply = replies[call.key] = _in_process_reply(call.engine.answer(call.request, ()))
                 by_name.setdefault(call.engine.name, []).append((call.key, reply))
         finally:
             for name, rows in by_name.items():
@@ -217,7 +217,9 @@ class Ledger:
             cost = None if cost is None or price is None else cost + price
             if isinstance(outcome, Answer):
                 self._health.setdefault(call.engine.name, Counter())["ok"] += 1
-                reply = Reply(outcome.text, None, attempts, outcome.input_tokens, outcome.output_tokens, cost)
+                reply = Reply(
+                    outcome.text, None, attempts, outcome.input_tokens, outcome.output_tokens, cost, outcome.logprobs
+                )
                 self.journal.record(role, call.engine.name, [(call.key, reply)])
                 return reply
             faults.append(outcome)
@@ -278,3 +280,7 @@ class Ledger:
                 f"{name} has answered none of {health['failed']} calls (the last one: {fault.reason}); check that its "
                 "server is up and its address right, then go on"
             )
+
+
+def _in_process_reply(answer: Answer) -> Reply:
+    return Reply(answer.text, logprobs=answer.logprobs)

@@ -25,6 +25,7 @@ from lbt_dspy.lms.config import LIMITS, SECRET_NAME, Deployment, LMConfig
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault, NotSent, scrub
 from lbt_dspy.lms.litellm_setup import litellm
+from lbt_dspy.lms.logprobs import encode
 from lbt_dspy.lms.user_lm import REQUEST_TIMEOUT, public_url
 
 FAULTS_BEFORE_FALLBACK = 2
@@ -115,7 +116,8 @@ class RouterEngine(ModelEngine):
         self._deployments = [d for d in deployments if d.name in reachable]
         super().__init__(name, _identity(name, self._deployments))
         self.secrets = config.secrets
-        self.takes_seed = all(_takes_seed(d) for d in self._deployments)
+        self.takes_seed = all(_takes("seed", d) for d in self._deployments)
+        self.gives_logprobs = all(_takes("top_logprobs", d) for d in self._deployments)
         self.takes_temperature = not any(_is_openai_reasoning_model(d.params["model"]) for d in self._deployments)
         self._prices = [_price(d) for d in self._deployments]
 
@@ -188,7 +190,7 @@ class RouterEngine(ModelEngine):
         tokens = (int(getattr(usage, "prompt_tokens", 0) or 0), int(getattr(usage, "completion_tokens", 0) or 0))
         cost = (getattr(raw, "_hidden_params", None) or {}).get("response_cost") if self.priced else None
         finish = {"length": "length", "content_filter": "content_filter"}.get(choice.finish_reason or "", "stop")
-        return Answer(choice.message.content or "", finish, *tokens, cost)
+        return Answer(choice.message.content or "", finish, *tokens, cost, _logprobs(choice))
 
     def dump_state(self) -> dict[str, Any]:
         """Refuse: a saved program must not carry endpoints; set its LM again after loading."""
@@ -227,14 +229,21 @@ def _identity(name: str, deployments: Sequence[Deployment]) -> str:
     return "|".join([name, *sorted(places)])
 
 
-def _takes_seed(deployment: Deployment) -> bool:
+def _logprobs(choice: Any) -> str | None:
+    listed = getattr(getattr(choice, "logprobs", None), "content", None)
+    if not listed:
+        return None
+    return encode((t.token, t.logprob, {top.token: top.logprob for top in t.top_logprobs or ()}) for t in listed)
+
+
+def _takes(parameter: str, deployment: Deployment) -> bool:
     try:
         known = litellm.get_supported_openai_params(
             model=deployment.params["model"], custom_llm_provider=deployment.params.get("custom_llm_provider")
         )
     except Exception:  # an unknown provider: LiteLLM says so on the first call
         return False
-    return "seed" in (known or [])
+    return parameter in (known or [])
 
 
 def _price(deployment: Deployment) -> tuple[float, float] | None:

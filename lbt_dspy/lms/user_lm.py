@@ -14,6 +14,7 @@ from dspy.lm15 import Request
 
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault
+from lbt_dspy.lms.logprobs import encode
 
 REQUEST_TIMEOUT = 60.0
 _engines: weakref.WeakKeyDictionary[Any, UserEngine] = weakref.WeakKeyDictionary()
@@ -26,6 +27,8 @@ class UserEngine(ModelEngine):
     Args:
         lm: The LM. Its connection settings stay with it; its sampling settings are rendered into each request.
     """
+
+    gives_logprobs = True  # as far as can be known before asking
 
     def __init__(self, lm: dspy.LM) -> None:
         address = lm.kwargs.get("api_base") or lm.kwargs.get("base_url")
@@ -47,9 +50,11 @@ class UserEngine(ModelEngine):
         except dspy.utils.exceptions.LMError as error:
             raise error.__cause__ if isinstance(error.__cause__, lm15.LM15Error) else error from None
         usage = response.usage
+        listed = response.logprobs or ()
         return Answer(
-            response.text or "", response.finish_reason, usage.input_tokens or 0, usage.output_tokens or 0, None
-        )
+            response.text or "", response.finish_reason, usage.input_tokens or 0, usage.output_tokens or 0, None,
+            encode((t.token, t.logprob, {top.token: top.logprob for top in t.top}) for t in listed) if listed else None,
+        )  # fmt: skip
 
     def likely_cost(self, request: Request, output_tokens: int) -> float | None:
         """Return `None`: the price is unknown."""

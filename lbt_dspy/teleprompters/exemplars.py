@@ -22,7 +22,7 @@ from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.teleprompters.exemplar_search.beam import beam_search
-from lbt_dspy.teleprompters.exemplar_search.checks import check_data
+from lbt_dspy.teleprompters.exemplar_search.checks import check_data, check_logprobs
 from lbt_dspy.teleprompters.exemplar_search.classroom import Classroom
 from lbt_dspy.teleprompters.exemplar_search.options import ExemplarOptions
 from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSearch, ExemplarSet, Found, Round, ScoredSet
@@ -76,6 +76,8 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
         storage: Where `tpe` keeps its study: an Optuna storage, a database URL, or a file that several processes
             share; `None`: in memory.
         selection: Who is scored: the `teacher` (the paper), or the mean over the `students`.
+        scoring: `metric`, or `likelihood`: the mean log-likelihood of the right label, for LMs that give
+            log-probabilities; it tells sets apart with fewer examples, but is not the metric.
         balance: Draw minibatches and selection examples evenly over the labels, so that a rare label is measured
             too; scores are weighted back to the label shares of the data, on which F1 depends. False: as they come.
         label_field: The output field that holds the label; `None`: the predictor's last output field.
@@ -187,6 +189,8 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
                 f"{teacher.model} is a statistical model and writes no texts of its own: init='generate' and "
                 "paraphrases need a language model as teacher"
             )
+        if self.scoring == "likelihood":
+            check_logprobs([teacher] if self.selection == "teacher" else self.exam_students)
         field = self.label_field or list(predictor.signature.output_fields)[-1]
         input_fields, labels = check_data(
             trainset, valset, field, tuple(predictor.signature.input_fields), self.exemplars
@@ -194,6 +198,7 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
         examiner = Examiner(
             program, predictor=self.predictor, grader=ExactMatch(field) if self.grader is None else self.grader,
             ledger=ledger, adapter=self.adapter, config=self.config, seed=self.seed,
+            labels=labels, likelihood_of=field if self.scoring == "likelihood" else None,
         )  # fmt: skip
         room = Classroom(
             examiner=examiner, teacher=teacher, students=self.exam_students, label_field=field, labels=labels,

@@ -17,6 +17,7 @@ from lbt_dspy.lms.embedded.classifiers import Fit, TextClassifier
 from lbt_dspy.lms.embedded.prompt import Prompt, PromptReader, question_text, read_question, write_answer
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault
+from lbt_dspy.lms.logprobs import encode
 from lbt_dspy.sampling import digest_int, stream
 from lbt_dspy.signatures import REFLECT_OUTPUT, REVISE_OUTPUT, UNREADABLE
 
@@ -35,6 +36,7 @@ class EmbeddedStudent(ModelEngine):
 
     in_process = True
     writes_texts = False
+    gives_logprobs = True
     kinds: tuple[str, ...]
 
     def __init__(self, name: str) -> None:
@@ -48,7 +50,17 @@ class EmbeddedStudent(ModelEngine):
         """Answer the question in the prompt's last message."""
         inputs, names, as_json = self._question(request.messages[-1].text or "")
         values = self.fill(request, inputs, names)
-        return Answer(write_answer(values, as_json))
+        text = write_answer(values, as_json)
+        if request.config.logprobs is None:
+            return Answer(text)
+        label = names[-1]
+        return Answer(text, logprobs=encode_label(text, str(values[label]), self._scores(request, inputs, label)))
+
+    def _scores(self, request: Request, inputs: Mapping[str, str], name: str) -> dict[str, float]:
+        """Return the margin of each label, none where the demonstrations teach nothing."""
+        read = tuple(inputs)
+        fits = self._learned(self._reader.read(request), name, read)
+        return dict(zip(fits[0][1].labels, margins_of(fits, question_text(inputs, read)), strict=True)) if fits else {}
 
     def fill(self, request: Request, inputs: Mapping[str, str], names: list[str]) -> dict[str, object]:
         """Return a value for each output field; the last one is the label."""
@@ -120,8 +132,22 @@ class EmbeddedTeacher(EmbeddedStudent):
 
 def classify(fits: Sequence[tuple[TextClassifier, Fit]], text: str) -> str:
     """Return the label with the largest margin, added up over the classifiers."""
+    return fits[0][1].labels[int(np.argmax(margins_of(fits, text)))]
+
+
+def margins_of(fits: Sequence[tuple[TextClassifier, Fit]], text: str) -> np.ndarray[Any, Any]:
+    """Return the labels' margins, added up over the classifiers."""
     margins = [fit.margins(source.features(text)) for source, fit in fits]
-    return fits[0][1].labels[int(np.argmax(margins[0] if len(margins) == 1 else sum(margins)))]
+    return margins[0] if len(margins) == 1 else np.sum(margins, axis=0)
+
+
+def encode_label(text: str, label: str, scores: Mapping[str, float]) -> str:
+    """Return an answer's log-probabilities: certain but for the label, whose probabilities are a softmax of scores."""
+    before, _, after = text.rpartition(label)
+    values = np.array(list(scores.values())) if scores else np.zeros(1)
+    logs = values - values.max() - np.log(np.exp(values - values.max()).sum())
+    top = dict(zip(scores, map(float, logs), strict=True)) if scores else {label: 0.0}
+    return encode([(before, 0.0, {}), (label, top.get(label, 0.0), top), (after, 0.0, {})])
 
 
 def reflect(exemplars: list[dict[str, str]], cases: list[dict[str, Any]]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import dspy
 
 from lbt_dspy.errors import UserError
+from lbt_dspy.lms.user_lm import engine_of
 
 
 def check_data(
@@ -51,3 +52,10 @@ def check_data(
             "a classifier needs examples of two labels or more"
         )
     return held, tuple(sorted(counts))
+
+
+def check_logprobs(readers: Sequence[dspy.LM]) -> None:
+    """Raise `UserError` when one of the LMs that are scored is known to give no log-probabilities."""
+    for lm in readers:
+        if not engine_of(lm).gives_logprobs:
+            raise UserError(f"{lm.model} gives no log-probabilities, which scoring='likelihood' needs; use 'metric'")

@@ -14,6 +14,7 @@ CHOICES = {
     "init": ("train", "generate"),
     "evaluator": ("full", "halving", "rejects", "ucb"),
     "selection": ("teacher", "students"),
+    "scoring": ("metric", "likelihood"),
 }
 BOUNDS = {
     "exemplars": 1, "rounds": 0, "evaluations": 1, "selection_examples": 1, "minibatch": 1, "reflections": 1,

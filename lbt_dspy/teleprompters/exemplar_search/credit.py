@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-LARGEST_NOISE = 0.25
-"""Variance of a mark in [0, 1] at most; of a mean of n marks, this / n."""
 DRAW_VARIANCE = 0.05**2
 """Prior variance of the difficulty of a draw of exam problems: 5 points."""
 LEAST_SHARE = 0.25
@@ -31,8 +29,8 @@ class Observation:
     score: float
     draw: int
     """Number of the draw; sets of one draw sat the same exam."""
-    measured: int
-    """How many problems were measured, at least 1."""
+    noise: float
+    """Variance of the score as a measurement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +64,7 @@ def fit(observations: Sequence[Observation], exemplars: int) -> Values:
         members[row, list(seen.members)] = 1
     members -= members.sum(axis=1, keepdims=True) / exemplars
     scores = np.array([seen.score for seen in observations])
-    noise = np.array([LARGEST_NOISE / seen.measured for seen in observations])
+    noise = np.array([seen.noise for seen in observations])
     draws = np.array([seen.draw for seen in observations])
     spread = _spread_within(scores, draws)
     size = max(len(seen.members) for seen in observations)

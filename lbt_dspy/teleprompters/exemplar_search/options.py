@@ -43,6 +43,7 @@ class ExemplarOptions:
     draw: int = 50
     storage: Any = None
     selection: str = "teacher"
+    scoring: str = "metric"
     balance: bool = True
     label_field: str | None = None
     predictor: str | None = None

@@ -38,6 +38,8 @@ class ScoredSet:
     """Number of selection examples that were measured."""
     examples: int
     """Number of selection examples that it was scored on; 0: the score is an estimate."""
+    variance: float | None = None
+    """Of the score, from the spread of the answers, where it is a mean of likelihoods."""
 
     @property
     def rank(self) -> float:

@@ -12,7 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dspy
+import numpy as np
 
+from lbt_dspy.errors import UserError
+from lbt_dspy.exam.likelihood import FLOOR
 from lbt_dspy.teleprompters.exemplar_search.classroom import Classroom
 from lbt_dspy.teleprompters.exemplar_search.moves import exams_for
 from lbt_dspy.teleprompters.exemplar_search.options import Metric
@@ -39,9 +42,19 @@ def label_shares(room: Classroom, examples: Sequence[dspy.Example]) -> dict[str,
 
 
 def score_sets(
-    room: Classroom, sets: Sequence[ExemplarSet], selection: Selection, metric: Metric, *, by_students: bool = False
+    room: Classroom,
+    sets: Sequence[ExemplarSet],
+    selection: Selection,
+    metric: Metric,
+    *,
+    by_students: bool = False,
+    likelihood: bool = False,
 ) -> list[ScoredSet]:
-    """Score sets on the selection examples, each without those that it gives away itself."""
+    """Score sets on the selection examples, each without those that it gives away itself.
+
+    Raises:
+        UserError: Likelihoods are asked for, and the replies have no log-probabilities.
+    """
     exams = exams_for(room, sets, selection.examples)
     readers = list(room.students) if by_students else [room.teacher]
     role = "students" if by_students else "teacher"
@@ -49,7 +62,12 @@ def score_sets(
     scored = []
     for exemplar_set, exam, by_reader in zip(sets, exams, reports, strict=True):
         golds = [problem.example for problem in exam.problems]
-        values = [metric(*weighted(room, *measured(golds, r), selection.shares)) for r in by_reader if r.marks]
+        variance = None
+        if likelihood:
+            means = [mean_likelihood(room, golds, r, selection.shares) for r in by_reader if r.marks]
+            values, variance = [mean for mean, _ in means], sum(v for _, v in means) / max(1, len(means)) ** 2
+        else:
+            values = [metric(*weighted(room, *measured(golds, r), selection.shares)) for r in by_reader if r.marks]
         scored.append(
             ScoredSet(
                 exemplar_set=exemplar_set,
@@ -57,9 +75,29 @@ def score_sets(
                 coverage=sum(report.coverage for report in by_reader) / len(by_reader),
                 measured=sum(len(report.marks) for report in by_reader) // len(by_reader),
                 examples=len(selection.examples),
+                variance=variance,
             )
         )
     return scored
+
+
+def mean_likelihood(
+    room: Classroom, golds: Sequence[dspy.Example], report: ExamReport, shares: Mapping[str, float]
+) -> tuple[float, float]:
+    """Return the mean log-likelihood of the right label, weighted to the labels' shares, and the mean's variance.
+
+    An unreadable answer counts as the least likely one.
+    """
+    rows = [(gold, row[0]) for gold, row in zip(golds, report.sittings, strict=True) if row[0].mark.value is not None]
+    rows = [(gold, sitting) for gold, sitting in rows if sitting.likelihood is not None or sitting.fields is None]
+    if all(sitting.fields is None for _, sitting in rows):
+        raise UserError(f"the replies of {report.student} have no log-probabilities; use scoring='metric'")
+    counts = Counter(room.label_of(gold) for gold, _ in rows)
+    total = sum(shares[label] for label in counts)
+    weights = np.array([shares[room.label_of(gold)] / counts[room.label_of(gold)] / total for gold, _ in rows])
+    values = np.array([FLOOR if sitting.likelihood is None else sitting.likelihood for _, sitting in rows])
+    mean = float(weights @ values)
+    return mean, float((weights**2) @ (values - mean) ** 2)
 
 
 def measured(

@@ -43,7 +43,7 @@ def open_storage(storage: Any) -> optuna.storages.BaseStorage:
         UserError: It cannot be opened.
     """
     import optuna
-    from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage, RetryFailedTrialCallback
+    from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
@@ -53,10 +53,7 @@ def open_storage(storage: Any) -> optuna.storages.BaseStorage:
         return storage
     try:
         if "://" in str(storage):
-            return RDBStorage(
-                str(storage), heartbeat_interval=HEARTBEAT, grace_period=4 * HEARTBEAT,
-                failed_trial_callback=RetryFailedTrialCallback(),
-            )  # fmt: skip
+            return RDBStorage(str(storage), heartbeat_interval=HEARTBEAT, grace_period=4 * HEARTBEAT)
         if Path(storage).is_dir() or not Path(storage).absolute().parent.is_dir():
             raise UserError(f"storage {storage} must be a file in a folder that exists, or a database URL")
         return JournalStorage(JournalFileBackend(str(storage)))

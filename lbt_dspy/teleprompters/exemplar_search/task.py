@@ -56,6 +56,7 @@ class Task:
             self.selection if examples is None else Selection(examples=examples, shares=self.selection.shares),
             self.options.metric,
             by_students=self.options.selection == "students",
+            likelihood=self.options.scoring == "likelihood",
         )
 
     def tell(self, done: Round) -> Round:

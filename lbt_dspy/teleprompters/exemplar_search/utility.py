@@ -27,6 +27,9 @@ from lbt_dspy.teleprompters.exemplar_search.records import (
 from lbt_dspy.teleprompters.exemplar_search.task import Task
 
 SETS_PER_DRAW = 4
+LARGEST_NOISE = 0.25
+"""Variance of a mark in [0, 1] at most; a metric of n marks is taken to have this / n."""
+LEAST_NOISE = 1e-6
 WIDTH = 0.5
 """Thompson samples are drawn with half of the posterior's deviation: the budget is short, so exploit sooner."""
 RENEWED = 8
@@ -80,9 +83,8 @@ class Memory:
         members = tuple(self.number_of(exemplar, exemplar_set.origin) for exemplar in exemplar_set.exemplars)
         self.sets.setdefault(frozenset(members), exemplar_set)
         if scored.score is not None and scored.measured:
-            self.observations.append(
-                Observation(members=members, score=scored.score, draw=draw, measured=scored.measured)
-            )
+            noise = LARGEST_NOISE / scored.measured if scored.variance is None else max(scored.variance, LEAST_NOISE)
+            self.observations.append(Observation(members=members, score=scored.score, draw=draw, noise=noise))
 
     def values(self) -> Values:
         """Return the posterior of all exemplars' values."""

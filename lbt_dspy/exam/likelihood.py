@@ -1,0 +1,65 @@
+"""How likely did a model think the right label, whatever it answered? Read from the log-probabilities of its reply.
+
+A mark is 0 or 1; a likelihood also says how sure the model was, which tells exemplar sets apart with fewer questions
+(log-likelihood scoring of prompts: Pryzant et al., arXiv 2305.03495).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from lbt_dspy.lms.logprobs import decode
+
+FLOOR = math.log(1e-3)
+"""Nothing is thought less likely than this: one surprise must not outweigh a hundred answers."""
+TOP = 5
+"""Alternatives asked for per token."""
+ASK = {"logprobs": True, "top_logprobs": TOP}
+"""What a request must say."""
+
+
+def label_likelihood(logprobs: str, answer: str, expected: str, labels: Sequence[str]) -> float | None:
+    """Return the log-probability of the expected label, in [`FLOOR`, 0].
+
+    It is read at the token where the answered label begins: alternatives there that begin one label only count for it.
+    A label that is not among them has at most what the listed ones leave over.
+
+    Args:
+        logprobs: Of the reply, as the journal keeps them.
+        answer: The label that the reply holds.
+        expected: The right label.
+        labels: All labels.
+
+    Returns:
+        `None` when the label is not found in the tokens.
+    """
+    tokens = decode(logprobs)
+    text = "".join(token for token, _, _ in tokens)
+    start = text.casefold().rfind(answer.casefold())
+    if start < 0:
+        return None
+    position = 0
+    for token, own, top in tokens:
+        position += len(token)
+        if position > start:
+            return _at(token, own, top, answer, expected, labels)
+    return None
+
+
+def _at(token: str, own: float, top: Mapping[str, float], answer: str, expected: str, labels: Sequence[str]) -> float:
+    listed = {**top, token: own}
+    mass = dict.fromkeys(labels, 0.0)
+    for text, logprob in listed.items():
+        begun = [label for label in labels if _begins(text, label)]
+        owner = begun[0] if len(begun) == 1 else answer if text == token else None
+        if owner is not None:
+            mass[owner] = mass.get(owner, 0.0) + math.exp(logprob)
+    left = max(0.0, 1 - sum(math.exp(logprob) for logprob in listed.values()))
+    likely = mass.get(expected, 0.0) or min(left, math.exp(min(listed.values())))
+    return max(FLOOR, math.log(min(1.0, likely))) if likely > 0 else FLOOR
+
+
+def _begins(token: str, label: str) -> bool:
+    plain = token.strip(" \t\r\n\"'`").casefold()
+    return bool(plain) and (label.casefold().startswith(plain) or plain.startswith(label.casefold()))
