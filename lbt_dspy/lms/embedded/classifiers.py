@@ -6,7 +6,6 @@ All three are linear, so a fit is kept as a weight per hashed feature and a ques
 from __future__ import annotations
 
 import dataclasses
-import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -15,21 +14,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-import threadpoolctl
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import ComplementNB
+
+from lbt_dspy.threads import one_thread
 
 FEATURES = 2**15
 CACHED_TEXTS = 50_000
 CACHED_FITS = 64
 LEAST_SCALE = 1e-9
-
-
-@functools.cache
-def one_thread() -> Any:
-    """Return the controller of the numeric libraries' threads."""
-    return threadpoolctl.ThreadpoolController()
 
 
 class Features(NamedTuple):
@@ -98,7 +92,7 @@ class TextClassifier:
         with self._lock:
             fit = self._fits.get(lessons)
             if fit is None:
-                with one_thread().limit(limits=1):  # else the sums, and so the answers, depend on the number of cores
+                with one_thread():
                     fit = self._fits[lessons] = self._fit(lessons)
                 if len(self._fits) > CACHED_FITS:
                     self._fits.popitem(last=False)

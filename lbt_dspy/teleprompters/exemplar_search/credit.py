@@ -1,8 +1,9 @@
 """What is one exemplar worth? A Bayesian linear model of the exam scores of the sets that it was in.
 
-A set's score = how easy its draw of exam problems is + the sum of its exemplars' values + noise. Values have a normal
-prior around 0 (ridge): an exemplar's value is what it adds beside an average one of the pool, in units of the metric.
-The idea is that of in-context influences, Nguyen and Wong, arXiv 2302.11042.
+A set's score = how easy its exam is + the sum of its exemplars' values + noise. Values have a normal prior around 0
+(ridge): an exemplar's value is what it adds beside an average one of the pool, in units of the score. Noise and prior
+are estimated from the scores (empirical Bayes), so any metric will do. The idea is that of in-context influences
+(Nguyen and Wong, arXiv 2302.11042).
 """
 
 from __future__ import annotations
@@ -13,24 +14,27 @@ from typing import Any
 
 import numpy as np
 
+from lbt_dspy.threads import one_thread
+
 Array = np.ndarray[Any, Any]
-DRAW_VARIANCE = 0.05**2
-"""Prior variance of the difficulty of a draw of exam problems: 5 points."""
-LEAST_SHARE = 0.25
-"""At least this share of the variance of scores is put down to the exemplars."""
+EASE_SHARE = 1 / 3
+"""Share of a score's variance that sets which sit the same exam have in common: some exams are easier."""
+LEAST_SIGNAL = 0.25
+"""At least this share of the variance of scores within exams is put down to the exemplars."""
+LEAST = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """A set's score on one draw of exam problems."""
+    """A set's score on one exam."""
 
     members: tuple[int, ...]
     """Numbers of its exemplars, each once."""
     score: float
-    draw: int
-    """Number of the draw; sets of one draw sat the same exam."""
-    noise: float
-    """Variance of the score as a measurement."""
+    variance: float
+    """Of the score, over draws of exam problems; estimated, so only the mean over many is used."""
+    measured: int
+    """How many problems were measured, at least 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,48 +48,78 @@ class Values:
 
     def sample(self, rng: np.random.Generator, width: float) -> Array:
         """Draw values for Thompson sampling; `width` scales the spread around the mean, 1 is the posterior's own."""
-        noise = np.linalg.solve(self.factor.T, rng.standard_normal(len(self.mean)))
+        with one_thread():
+            noise = np.linalg.solve(self.factor.T, rng.standard_normal(len(self.mean)))
         return np.asarray(self.mean + width * noise)
 
     @property
     def deviation(self) -> Array:
         """Posterior standard deviation of each value."""
-        inverse = np.linalg.inv(self.factor)
+        with one_thread():
+            inverse = np.linalg.inv(self.factor)
         return np.asarray(np.sqrt((inverse**2).sum(axis=0)))
 
 
-def fit(observations: Sequence[Observation], exemplars: int) -> Values:
-    """Return the posterior of the values of `exemplars` numbered exemplars.
+class Credit:
+    """Scores of sets, pooled into what each exemplar is worth. Exemplars are numbered from 0."""
 
-    The prior variance is that of the scores within draws, less noise, over the size of a set (empirical Bayes).
-    """
-    members = np.zeros((len(observations), exemplars))
-    for row, seen in enumerate(observations):
-        members[row, list(seen.members)] = 1
-    members -= members.sum(axis=1, keepdims=True) / exemplars
-    scores = np.array([seen.score for seen in observations])
-    noise = np.array([seen.noise for seen in observations])
-    draws = np.array([seen.draw for seen in observations])
-    spread = _spread_within(scores, draws)
-    size = max(len(seen.members) for seen in observations)
-    prior = max(spread - float(noise.mean()), LEAST_SHARE * spread, 1e-6) / size
-    precision, target = np.eye(exemplars) / prior, np.zeros(exemplars)
-    centred = scores - scores.mean()
-    for draw in np.unique(draws):
-        rows = draws == draw
-        x, y, weight = members[rows], centred[rows], 1 / noise[rows]
-        shared = (x * weight[:, None]).sum(axis=0)
-        shrink = 1 / (1 / DRAW_VARIANCE + weight.sum())  # the draw's own difficulty, integrated out
-        precision += (x * weight[:, None]).T @ x - shrink * np.outer(shared, shared)
-        target += x.T @ (weight * y) - shrink * shared * float(weight @ y)
-    factor = np.linalg.cholesky(precision)
-    return Values(mean=np.linalg.solve(factor.T, np.linalg.solve(factor, target)), factor=factor)
+    def __init__(self) -> None:
+        self.scores: list[float] = []
+        self.exams = np.zeros(0, int)
+        """Shape (exemplars,): in how many scored sets each was."""
+        self._precision = np.zeros((0, 0))  # of the values, for noise 1 per problem
+        self._target = np.zeros(0)
+        self._unit = np.zeros(0)  # what the target would be if every score were 1
+        self._variances: list[tuple[float, int]] = []
+        self._spreads: list[float] = []
+        self._size = 1
 
+    def add(self, exam: Sequence[Observation]) -> None:
+        """Take the scores of the sets that sat one exam; how easy it was is integrated out."""
+        if not exam:
+            return
+        self._grow(1 + max(number for seen in exam for number in seen.members))
+        members = np.zeros((len(exam), len(self._target)))
+        for row, seen in enumerate(exam):
+            members[row, list(seen.members)] = 1
+        scores, weight = np.array([seen.score for seen in exam]), np.array([float(seen.measured) for seen in exam])
+        weighted = members * weight[:, None]
+        shared = weighted.sum(axis=0)
+        ease = EASE_SHARE / (1 - EASE_SHARE) / float(weight.mean())
+        shrink = 1 / (1 / ease + float(weight.sum()))
+        self._precision += weighted.T @ members - shrink * np.outer(shared, shared)
+        self._target += weighted.T @ scores - shrink * shared * float(weight @ scores)
+        self._unit += shared - shrink * shared * float(weight.sum())
+        self.exams += members.sum(axis=0).astype(int)
+        self.scores += scores.tolist()
+        self._variances += [(seen.variance, seen.measured) for seen in exam]
+        self._size = max(self._size, *(len(seen.members) for seen in exam))
+        if len(exam) > 1:
+            self._spreads.append(float(scores.var(ddof=1)))
 
-def _spread_within(scores: Array, draws: Array) -> float:
-    """Return the mean variance of scores within draws; over all where no draw has two."""
-    groups = [scores[draws == draw] for draw in np.unique(draws)]
-    several = [group.var(ddof=1) for group in groups if len(group) > 1]
-    if several:
-        return float(np.mean(several))
-    return float(scores.var()) if len(scores) > 1 else 0.0
+    def values(self, exemplars: int) -> Values:
+        """Return the posterior of the values of so many exemplars.
+
+        Noise is the mean variance of the scores, but for what sets of one exam have in common. The prior variance is
+        that of the scores within exams, less noise, over the size of a set.
+        """
+        self._grow(exemplars)
+        variance, measured = np.array(self._variances or [(0.0, 1)]).T
+        noise = (1 - EASE_SHARE) * variance
+        per_problem = max(float(np.mean(noise * measured)), LEAST)
+        spread = float(np.mean(self._spreads)) if self._spreads else float(np.var(self.scores or [0.0]))
+        prior = max(spread - float(noise.mean()), LEAST_SIGNAL * spread, LEAST) / self._size
+        target = (self._target - self.mean * self._unit) / per_problem
+        with one_thread():
+            factor = np.linalg.cholesky(self._precision / per_problem + np.eye(len(self._target)) / prior)
+            return Values(mean=np.linalg.solve(factor.T, np.linalg.solve(factor, target)), factor=factor)
+
+    @property
+    def mean(self) -> float:
+        """Mean score; 0 before the first."""
+        return float(np.mean(self.scores)) if self.scores else 0.0
+
+    def _grow(self, exemplars: int) -> None:
+        more = max(0, exemplars - len(self._target))
+        self._precision = np.pad(self._precision, (0, more))
+        self._target, self._unit, self.exams = (np.pad(a, (0, more)) for a in (self._target, self._unit, self.exams))

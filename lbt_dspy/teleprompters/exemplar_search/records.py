@@ -39,7 +39,7 @@ class ScoredSet:
     examples: int
     """Number of selection examples that it was scored on; 0: the score is an estimate."""
     variance: float | None = None
-    """Of the score, from the spread of the answers, where it is a mean of likelihoods."""
+    """Of the score, over draws of selection examples (grouped jackknife); `None` where it was not asked for."""
 
     @property
     def rank(self) -> float:

@@ -8,11 +8,10 @@ to restore the shares of the data.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dspy
-import numpy as np
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.likelihood import FLOOR
@@ -24,6 +23,7 @@ from lbt_dspy.types import ExamReport
 
 LARGEST_SCALE = 10
 CLOSE_ENOUGH = 0.03
+GROUPS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,19 +41,34 @@ def label_shares(room: Classroom, examples: Sequence[dspy.Example]) -> dict[str,
     return {label: count / len(examples) for label, count in counts.items()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """One measured sitting."""
+
+    gold: dspy.Example
+    prediction: dspy.Prediction | None
+    """`None`: unreadable."""
+    likelihood: float | None
+    """Log-probability of the right label, where it was asked for; the least likely for an unreadable answer."""
+
+
+Scorer = Callable[[Sequence[Answered]], float]
+"""Score of at least one answer."""
+
+
 def score_sets(
-    room: Classroom,
-    sets: Sequence[ExemplarSet],
-    selection: Selection,
-    metric: Metric,
-    *,
-    by_students: bool = False,
-    likelihood: bool = False,
-) -> list[ScoredSet]:
+    room: Classroom, sets: Sequence[ExemplarSet], selection: Selection, score: Scorer, *,
+    by_students: bool = False, variance: bool = False,
+) -> list[ScoredSet]:  # fmt: skip
     """Score sets on the selection examples, each without those that it gives away itself.
 
-    Raises:
-        UserError: Likelihoods are asked for, and the replies have no log-probabilities.
+    Args:
+        room: Who reads.
+        sets: What is scored.
+        selection: On what.
+        score: How the answers of one reader make a score.
+        by_students: Score by the mean over the students, not by the teacher.
+        variance: Estimate each score's variance over draws of examples.
     """
     exams = exams_for(room, sets, selection.examples)
     readers = list(room.students) if by_students else [room.teacher]
@@ -62,67 +77,70 @@ def score_sets(
     scored = []
     for exemplar_set, exam, by_reader in zip(sets, exams, reports, strict=True):
         golds = [problem.example for problem in exam.problems]
-        variance = None
-        if likelihood:
-            means = [mean_likelihood(room, golds, r, selection.shares) for r in by_reader if r.marks]
-            values, variance = [mean for mean, _ in means], sum(v for _, v in means) / max(1, len(means)) ** 2
-        else:
-            values = [metric(*weighted(room, *measured(golds, r), selection.shares)) for r in by_reader if r.marks]
+        answers = [answered(golds, report) for report in by_reader]
+        complete = all(answers)
         scored.append(
             ScoredSet(
                 exemplar_set=exemplar_set,
-                score=sum(values) / len(values) if len(values) == len(by_reader) else None,
+                score=sum(map(score, answers)) / len(answers) if complete else None,
                 coverage=sum(report.coverage for report in by_reader) / len(by_reader),
-                measured=sum(len(report.marks) for report in by_reader) // len(by_reader),
+                measured=sum(map(len, answers)) // len(answers),
                 examples=len(selection.examples),
-                variance=variance,
+                variance=sum(jackknife(room, a, score) for a in answers) / len(answers) ** 2
+                if variance and complete
+                else None,
             )
         )
     return scored
 
 
-def mean_likelihood(
-    room: Classroom, golds: Sequence[dspy.Example], report: ExamReport, shares: Mapping[str, float]
-) -> tuple[float, float]:
-    """Return the mean log-likelihood of the right label, weighted to the labels' shares, and the mean's variance.
+def scorer(room: Classroom, metric: Metric, shares: Mapping[str, float], *, likelihood: bool) -> Scorer:
+    """Return how answers are scored: by the metric, or by the mean log-likelihood of the right label.
 
-    An unreadable answer counts as the least likely one.
+    Either way each label counts as its share in the data.
     """
-    rows = [(gold, row[0]) for gold, row in zip(golds, report.sittings, strict=True) if row[0].mark.value is not None]
-    rows = [(gold, sitting) for gold, sitting in rows if sitting.likelihood is not None or sitting.fields is None]
-    if all(sitting.fields is None for _, sitting in rows):
-        raise UserError(f"the replies of {report.student} have no log-probabilities; use scoring='metric'")
-    counts = Counter(room.label_of(gold) for gold, _ in rows)
-    total = sum(shares[label] for label in counts)
-    weights = np.array([shares[room.label_of(gold)] / counts[room.label_of(gold)] / total for gold, _ in rows])
-    values = np.array([FLOOR if sitting.likelihood is None else sitting.likelihood for _, sitting in rows])
-    mean = float(weights @ values)
-    return mean, float((weights**2) @ (values - mean) ** 2)
+
+    def by_metric(answers: Sequence[Answered]) -> float:
+        repeats = repetitions(Counter(room.label_of(a.gold) for a in answers), shares)
+        counted = [a for a in answers for _ in range(repeats[room.label_of(a.gold)])]
+        return float(metric([a.gold for a in counted], [a.prediction for a in counted]))
+
+    def by_likelihood(answers: Sequence[Answered]) -> float:
+        known = [a for a in answers if a.likelihood is not None]
+        if all(a.prediction is None for a in known):
+            raise UserError("the replies have no log-probabilities; use scoring='metric'")
+        counts = Counter(room.label_of(a.gold) for a in known)
+        weights = [shares[room.label_of(a.gold)] / counts[room.label_of(a.gold)] for a in known]
+        return sum(w * (a.likelihood or 0.0) for w, a in zip(weights, known, strict=True)) / sum(weights)
+
+    return by_likelihood if likelihood else by_metric
 
 
-def measured(
-    golds: Sequence[dspy.Example], report: ExamReport
-) -> tuple[list[dspy.Example], list[dspy.Prediction | None]]:
-    """Return the golds and predictions of the measured sittings; an unreadable answer is `None`, a lost one is out."""
-    pairs = [
-        (gold, None if row[0].fields is None else dspy.Prediction(**row[0].fields))
+def answered(golds: Sequence[dspy.Example], report: ExamReport) -> list[Answered]:
+    """Return the measured sittings; a lost one is out."""
+    return [
+        Answered(
+            gold=gold,
+            prediction=None if row[0].fields is None else dspy.Prediction(**row[0].fields),
+            likelihood=FLOOR if row[0].fields is None else row[0].likelihood,
+        )
         for gold, row in zip(golds, report.sittings, strict=True)
         if row[0].mark.value is not None
     ]
-    return [gold for gold, _ in pairs], [prediction for _, prediction in pairs]
 
 
-def weighted(
-    room: Classroom,
-    golds: list[dspy.Example],
-    predictions: list[dspy.Prediction | None],
-    shares: Mapping[str, float],
-) -> tuple[list[dspy.Example], list[dspy.Prediction | None]]:
-    """Repeat the answers of each label so that the labels have the given shares, to within 3% where ten times do."""
-    counts = Counter(room.label_of(gold) for gold in golds)
-    repeats = repetitions(counts, shares)
-    order = [i for i, gold in enumerate(golds) for _ in range(repeats[room.label_of(gold)])]
-    return [golds[i] for i in order], [predictions[i] for i in order]
+def jackknife(room: Classroom, answers: Sequence[Answered], score: Scorer) -> float:
+    """Return the variance of a score over draws of examples: grouped jackknife (Efron and Tibshirani 1993, chapter 11).
+
+    Groups hold the labels in turn, so that leaving one out leaves all labels in.
+    """
+    ordered = sorted(answers, key=lambda a: room.label_of(a.gold))
+    groups = min(GROUPS, len(ordered))
+    if groups < 2:
+        return 0.0
+    left_out = [score([a for i, a in enumerate(ordered) if i % groups != g]) for g in range(groups)]
+    mean = sum(left_out) / groups
+    return (groups - 1) / groups * sum((value - mean) ** 2 for value in left_out)
 
 
 def repetitions(counts: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, int]:

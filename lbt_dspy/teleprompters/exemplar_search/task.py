@@ -13,7 +13,7 @@ from lbt_dspy.teleprompters.exemplar_search.limits import limits_of
 from lbt_dspy.teleprompters.exemplar_search.moves import random_set
 from lbt_dspy.teleprompters.exemplar_search.options import ExemplarOptions
 from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSet, Round, ScoredSet
-from lbt_dspy.teleprompters.exemplar_search.scores import Selection, score_sets
+from lbt_dspy.teleprompters.exemplar_search.scores import Selection, score_sets, scorer
 from lbt_dspy.teleprompters.exemplar_search.writing import generate
 
 
@@ -48,15 +48,22 @@ class Task:
         label_of = self.room.label_of if self.options.balance else (lambda example: 0)
         return balanced(items, size, label_of, stream(self.room.seed, *purpose))
 
-    def score(self, sets: Sequence[ExemplarSet], examples: Sequence[dspy.Example] | None = None) -> list[ScoredSet]:
-        """Score sets on the given selection examples, or on all of them."""
+    def score(
+        self, sets: Sequence[ExemplarSet], examples: Sequence[dspy.Example] | None = None, *, variance: bool = False
+    ) -> list[ScoredSet]:
+        """Score sets on the given selection examples, or on all of them; with the scores' variance if wanted."""
         return score_sets(
             self.room,
             sets,
             self.selection if examples is None else Selection(examples=examples, shares=self.selection.shares),
-            self.options.metric,
+            scorer(
+                self.room,
+                self.options.metric,
+                self.selection.shares,
+                likelihood=self.options.scoring == "likelihood",
+            ),
             by_students=self.options.selection == "students",
-            likelihood=self.options.scoring == "likelihood",
+            variance=variance,
         )
 
     def tell(self, done: Round) -> Round:

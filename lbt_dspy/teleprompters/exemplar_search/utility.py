@@ -14,7 +14,7 @@ import numpy as np
 
 from lbt_dspy.sampling import balanced, stream
 from lbt_dspy.teleprompters.exemplar_search.beam import criticise_and_revise
-from lbt_dspy.teleprompters.exemplar_search.credit import Observation, Values, fit
+from lbt_dspy.teleprompters.exemplar_search.credit import Credit, Observation, Values
 from lbt_dspy.teleprompters.exemplar_search.moves import best_first
 from lbt_dspy.teleprompters.exemplar_search.records import (
     ExemplarSet,
@@ -27,9 +27,6 @@ from lbt_dspy.teleprompters.exemplar_search.records import (
 from lbt_dspy.teleprompters.exemplar_search.task import Task
 
 SETS_PER_DRAW = 4
-LARGEST_NOISE = 0.25
-"""Variance of a mark in [0, 1] at most; a metric of n marks is taken to have this / n."""
-LEAST_NOISE = 1e-6
 WIDTH = 0.5
 """Thompson samples are drawn with half of the posterior's deviation: the budget is short, so exploit sooner."""
 RENEWED = 8
@@ -46,7 +43,7 @@ class Memory:
         self.exemplars: list[dspy.Example] = []
         self.origins: list[str] = []
         self.pool: list[int] = []
-        self.observations: list[Observation] = []
+        self.credit = Credit()
         self.sets: dict[frozenset[int], ExemplarSet] = {}
         self._numbers: dict[object, int] = {}
 
@@ -78,17 +75,23 @@ class Memory:
             self.sets[members] = ExemplarSet(exemplars=tuple(self.exemplars[i] for i in order), origin=origin)
         return self.sets[members]
 
-    def note(self, exemplar_set: ExemplarSet, scored: ScoredSet, draw: int) -> None:
-        """Keep the score of a set on a draw of exam problems."""
-        members = tuple(self.number_of(exemplar, exemplar_set.origin) for exemplar in exemplar_set.exemplars)
-        self.sets.setdefault(frozenset(members), exemplar_set)
-        if scored.score is not None and scored.measured:
-            noise = LARGEST_NOISE / scored.measured if scored.variance is None else max(scored.variance, LEAST_NOISE)
-            self.observations.append(Observation(members=members, score=scored.score, draw=draw, noise=noise))
+    def note(self, sets: Sequence[ExemplarSet], results: Sequence[ScoredSet]) -> None:
+        """Keep the scores of sets that sat one exam."""
+        exam = []
+        for exemplar_set, result in zip(sets, results, strict=True):
+            members = tuple(self.number_of(exemplar, exemplar_set.origin) for exemplar in exemplar_set.exemplars)
+            self.sets.setdefault(frozenset(members), exemplar_set)
+            if result.score is not None and result.measured:
+                exam.append(
+                    Observation(
+                        members=members, score=result.score, variance=result.variance or 0.0, measured=result.measured
+                    )
+                )
+        self.credit.add(exam)
 
     def values(self) -> Values:
         """Return the posterior of all exemplars' values."""
-        return fit(self.observations, len(self.exemplars))
+        return self.credit.values(len(self.exemplars))
 
 
 def utility_search(task: Task) -> Found:
@@ -131,9 +134,8 @@ def fill_pool(task: Task, memory: Memory, first: ExemplarSet) -> None:
 def examine(task: Task, memory: Memory, sets: Sequence[ExemplarSet], draw: int) -> tuple[list[ScoredSet], int, int]:
     """Examine sets on one fresh draw of selection examples; return scores, evaluations, and the next draw's number."""
     examples = task.draw(task.selection.examples, task.options.draw, "draw", draw)
-    scored = task.score(sets, examples)
-    for exemplar_set, result in zip(sets, scored, strict=True):
-        memory.note(exemplar_set, result, draw)
+    scored = task.score(sets, examples, variance=True)
+    memory.note(sets, scored)
     return scored, len(sets) * len(examples), draw + 1
 
 
@@ -166,9 +168,9 @@ def compose(
 def promising(task: Task, memory: Memory, most: int) -> list[ExemplarSet]:
     """Return the sets with the largest sums of values, the best one that the pool allows among them."""
     values = memory.values().mean
-    rng = stream(task.room.seed, "best", len(memory.observations))
+    rng = stream(task.room.seed, "best", len(memory.credit.scores))
     best = compose(memory, values, task.options.exemplars, rng)
-    memory.as_set(best, f"best of the pool after {len(memory.observations)} exams", rng)
+    memory.as_set(best, f"best of the pool after {len(memory.credit.scores)} exams", rng)
     ranked = sorted(memory.sets, key=lambda members: -float(values[list(members)].sum()))
     return [memory.sets[members] for members in ranked[:most]]
 
@@ -176,11 +178,10 @@ def promising(task: Task, memory: Memory, most: int) -> list[ExemplarSet]:
 def estimated(memory: Memory, sets: Sequence[ExemplarSet]) -> tuple[ScoredSet, ...]:
     """Return sets with the scores that the model expects of them: the mean score and what their members add."""
     values = memory.values().mean
-    mean = float(np.mean([seen.score for seen in memory.observations])) if memory.observations else None
     results = []
     for exemplar_set in sets:
         numbers = [memory.number_of(exemplar, "") for exemplar in exemplar_set.exemplars]
-        score = None if mean is None else mean + float(values[numbers].sum())
+        score = memory.credit.mean + float(values[numbers].sum()) if memory.credit.scores else None
         results.append(ScoredSet(exemplar_set=exemplar_set, score=score, coverage=1.0, measured=0, examples=0))
     return tuple(results)
 
@@ -212,13 +213,8 @@ def renew(task: Task, memory: Memory, number: int) -> tuple[list[Proposal], dict
 
 def exemplar_values(memory: Memory) -> tuple[ExemplarValue, ...]:
     """Return every exemplar that was examined, the most valuable first."""
-    if not memory.observations:
-        return ()
     values = memory.values()
-    deviation = values.deviation
-    exams = np.zeros(len(memory.exemplars), int)
-    for seen in memory.observations:
-        exams[list(seen.members)] += 1
+    deviation, exams = values.deviation, memory.credit.exams
     order = sorted((i for i in range(len(exams)) if exams[i]), key=lambda i: -values.mean[i])
     return tuple(
         ExemplarValue(
