@@ -75,7 +75,7 @@ class Memory:
             self.sets[members] = ExemplarSet(exemplars=tuple(self.exemplars[i] for i in order), origin=origin)
         return self.sets[members]
 
-    def note(self, sets: Sequence[ExemplarSet], results: Sequence[ScoredSet]) -> None:
+    def note(self, sets: Sequence[ExemplarSet], results: Sequence[ScoredSet], *, random: bool) -> None:
         """Keep the scores of sets that sat one exam."""
         exam = []
         for exemplar_set, result in zip(sets, results, strict=True):
@@ -87,7 +87,7 @@ class Memory:
                         members=members, score=result.score, variance=result.variance or 0.0, measured=result.measured
                     )
                 )
-        self.credit.add(exam)
+        self.credit.add(exam, random=random)
 
     def values(self) -> Values:
         """Return the posterior of all exemplars' values."""
@@ -102,14 +102,15 @@ def utility_search(task: Task) -> Found:
     finalists = min(2 * options.beam, task.evaluations // (FINAL_SHARE * examples)) if options.rounds else 0
     budget = task.evaluations - finalists * examples
     exam = min(options.draw, examples)
-    scored, used, draws = examine(task, memory, [first], 0)
+    scored, used, draws = examine(task, memory, [first], 0, random=True)
     initial = tuple(scored)
     rounds: list[Round] = []
     for number in range(options.rounds + 1):
         proposals, errors = renew(task, memory, number) if number else ([], {})
         share = budget * (number + 1) // (options.rounds + 1) if options.rounds else 0
         while (room := (share - used) // exam) > 0:
-            done, cost, draws = examine(task, memory, propose(task, memory, number, draws)[:room], draws)
+            sets = propose(task, memory, number, draws)[:room]
+            done, cost, draws = examine(task, memory, sets, draws, random=number == 0)
             scored += done
             used += cost
         beam = estimated(memory, promising(task, memory, 1)) if number else initial
@@ -131,11 +132,13 @@ def fill_pool(task: Task, memory: Memory, first: ExemplarSet) -> None:
     memory.admit(start[: max(0, size - len(memory.pool))], "training set")
 
 
-def examine(task: Task, memory: Memory, sets: Sequence[ExemplarSet], draw: int) -> tuple[list[ScoredSet], int, int]:
+def examine(
+    task: Task, memory: Memory, sets: Sequence[ExemplarSet], draw: int, *, random: bool
+) -> tuple[list[ScoredSet], int, int]:
     """Examine sets on one fresh draw of selection examples; return scores, evaluations, and the next draw's number."""
     examples = task.draw(task.selection.examples, task.options.draw, "draw", draw)
     scored = task.score(sets, examples, variance=True)
-    memory.note(sets, scored)
+    memory.note(sets, scored, random=random)
     return scored, len(sets) * len(examples), draw + 1
 
 
@@ -168,20 +171,20 @@ def compose(
 def promising(task: Task, memory: Memory, most: int) -> list[ExemplarSet]:
     """Return the sets with the largest sums of values, the best one that the pool allows among them."""
     values = memory.values().mean
-    rng = stream(task.room.seed, "best", len(memory.credit.scores))
+    rng = stream(task.room.seed, "best", memory.credit.scored)
     best = compose(memory, values, task.options.exemplars, rng)
-    memory.as_set(best, f"best of the pool after {len(memory.credit.scores)} exams", rng)
+    memory.as_set(best, f"best of the pool after {memory.credit.scored} exams", rng)
     ranked = sorted(memory.sets, key=lambda members: -float(values[list(members)].sum()))
     return [memory.sets[members] for members in ranked[:most]]
 
 
 def estimated(memory: Memory, sets: Sequence[ExemplarSet]) -> tuple[ScoredSet, ...]:
     """Return sets with the scores that the model expects of them: the mean score and what their members add."""
-    values = memory.values().mean
+    values = memory.values()
     results = []
     for exemplar_set in sets:
         numbers = [memory.number_of(exemplar, "") for exemplar in exemplar_set.exemplars]
-        score = memory.credit.mean + float(values[numbers].sum()) if memory.credit.scores else None
+        score = values.expected(numbers) if memory.credit.scored else None
         results.append(ScoredSet(exemplar_set=exemplar_set, score=score, coverage=1.0, measured=0, examples=0))
     return tuple(results)
 
