@@ -64,7 +64,7 @@ def write_run(
     pictures = [] if study is None else plot_study(folder, study)
     lost = runner.ledger.journal.sent() - sum(runner.ledger.journal.calls().values())
     (folder / "report.md").write_text(
-        _report(results, comparison, runner.settings, source, lost, pictures), encoding="utf-8"
+        _report(results, comparison, runner.settings, source, lost, pictures, runner.data.task.output), encoding="utf-8"
     )
     (folder / "results.json").write_text(text, encoding="utf-8")
     if json_path == "-":
@@ -155,6 +155,7 @@ def _report(
     source: str,
     lost: int,
     pictures: Sequence[str],
+    label_field: str,
 ) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     dropped = ", ".join(f"{n} {reason}" for reason, n in results["settings"]["dropped"].items()) or "none"
@@ -165,7 +166,7 @@ def _report(
         table,
         *_notes(results, lost),
         "![F1 by round](f1_by_round.png)",
-        *sections(results, comparison, metric_name(results)),
+        *sections(results, comparison, metric_name(results), label_field),
         *(f"![Optuna: {name}]({name})" for name in pictures),
         f"`program.json` is {source}, the best by selection score. Texts dropped from the data: {dropped}.",
         f"{time.strftime('%Y-%m-%d')}, `{command_of(settings)}`. Versions: {versions}.",

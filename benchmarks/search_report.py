@@ -36,7 +36,7 @@ def by_round(runner: Runner, comparison: Comparison) -> list[dict[str, Any]]:
     return entries
 
 
-def sections(results: Mapping[str, Any], comparison: Comparison, metric: str) -> list[str]:
+def sections(results: Mapping[str, Any], comparison: Comparison, metric: str, label_field: str) -> list[str]:
     """Return the Markdown of the searches: rounds of all of them, and the search that gave program.json."""
     if comparison.best is None:
         return []
@@ -55,7 +55,11 @@ def sections(results: Mapping[str, Any], comparison: Comparison, metric: str) ->
         by_kind = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common())
         parts.append(f"Kinds of mistake, by the teacher's reflections: {by_kind}.")
     if search["values"]:
-        parts += ["### Which exemplars teach", values_note(search["values"]), values_table(search["values"])]
+        parts += [
+            "### Which exemplars teach",
+            values_note(search["values"]),
+            values_table(search["values"], label_field),
+        ]
     return parts
 
 
@@ -84,12 +88,13 @@ def values_note(values: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def values_table(values: Sequence[Mapping[str, Any]]) -> str:
+def values_table(values: Sequence[Mapping[str, Any]], label_field: str) -> str:
     """Return the best and the worst exemplars."""
     shown = [*values[:BEST], *values[max(BEST, len(values) - WORST) :]]
     cells = []
     for value in shown:
-        *texts, label = value["exemplar"].values()
+        texts = [text for name, text in value["exemplar"].items() if name != label_field]
+        label = value["exemplar"][label_field]
         text = " / ".join(" ".join(text.split()) for text in texts)
         text = text if len(text) <= LONGEST else text[:LONGEST] + "..."
         cells.append(

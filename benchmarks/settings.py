@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from lbt_dspy.benchmarks.search_flags import add_search_flags, search_settings
 from lbt_dspy.benchmarks.table_files import is_file
 from lbt_dspy.errors import UserError
-from lbt_dspy.teleprompters.exemplar_search.choices import HIDDEN, public_url
+from lbt_dspy.teleprompters.exemplar_search.choices import HIDDEN, without_password
 
 SETTINGS_FILE = "run.json"
 ON_RESUME = ("resume", "json", "max_calls", "max_cost", "workers", "quiet", "dry_run")
@@ -191,7 +191,7 @@ def as_kept(name: str, value: Any) -> Any:
         words = [value] if isinstance(value, str) else value
         return tuple(part.strip() for word in words for part in word.split(","))
     if name == "storage":
-        return public_url(value) if "://" in value else str(Path(value).absolute())
+        return without_password(value) if "://" in value else str(Path(value).absolute())
     if name in PLACES and value != "hf" and (name in ("config", "data") or is_file(value)):
         return str(Path(value).absolute())
     return value

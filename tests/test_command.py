@@ -1,5 +1,6 @@
 """The command line: what it prints, writes, refuses and survives."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,9 +13,12 @@ import dspy
 import pytest
 from conftest import ROOT, stats
 
-from lbt_dspy import classification
+from lbt_dspy import LbTExemplars, UserError, classification
 from lbt_dspy.benchmarks.run import alone_in, main
+from lbt_dspy.benchmarks.search_flags import NAMES
+from lbt_dspy.benchmarks.settings import Settings, parser, settings_of
 from lbt_dspy.lms.embedded import embedded_lm
+from lbt_dspy.teleprompters.exemplar_search.study import open_storage
 
 SMALL = "--exemplars 4 --selection-examples 30 --minibatch 10 --beam 2 --reflections 2 --rounds 1 --seeds 0,1".split()
 ROW_NAMES = ["zero", "random", "round-0", "random-search", "m3-self", "m3-one", "m3-several"]
@@ -119,6 +123,19 @@ BAD_CALLS = [
     ("--task fallacy --rounds -1", "--rounds must be a whole number of at least 0 but got -1"),
     ("--task fallacy --rounds three", "argument --rounds: invalid int value: 'three'"),
     ("--task fallacy --beam 0", "--beam must be a whole number of at least 1 but got 0"),
+    ("--task fallacy --search bream", "--search must be one of utility, beam, tpe but got 'bream'"),
+    ("--task fallacy --init wrote", "--init must be one of train, generate but got 'wrote'"),
+    ("--task fallacy --init generate", "--init generate needs a language model as --teacher"),
+    ("--task fallacy --search beam --paraphrases 1", "--paraphrases 1 needs a language model as --teacher"),
+    ("--task fallacy --search beam --evaluator half", "--evaluator must be one of full, halving, rejects, ucb"),
+    ("--task fallacy --evaluator halving", "--evaluator is for --search beam but the search is utility"),
+    ("--task fallacy --search beam --draw 9", "--draw is for --search utility but the search is beam"),
+    ("--task fallacy --storage s.log", "--storage is for --search tpe but the search is utility"),
+    ("--task fallacy --search tpe --storage no/s.log", "storage no/s.log must be a file in a folder that exists"),
+    ("--task fallacy --search tpe --storage oracle://u:pw@h/x", "storage oracle://u:***@h/x cannot be opened"),
+    ("--task fallacy --evaluations 0", "--evaluations must be a whole number of at least 1 but got 0"),
+    ("--task fallacy --reflection-mix 0", "--reflection-mix must be"),
+    ("--task fallacy --scoring odds", "--scoring must be one of metric, likelihood"),
     ("--task fallacy --method m4", "--method must be m3 but got 'm4'"),
     ("--task fallacy --workers 0", "--workers must be"),
     ("--task fallacy --max-calls -5", "max_calls must be"),
@@ -156,6 +173,65 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, says, tmp_path, monkeypatc
     assert err.count("\n") == 1
     assert out == ""
     assert not list(tmp_path.iterdir())  # nothing was written, so no run was begun
+
+
+@pytest.mark.parametrize(
+    "search",
+    ["beam --evaluator halving --reflection-mix 2 --typed-feedback", "utility --evaluations 600 --scoring likelihood",
+     "utility --selection students --pool 16 --draw 10"],
+)  # fmt: skip
+def test_every_search_runs_from_the_command_line(search, tmp_path, small_data, capsys):
+    words = ["--task", "fallacy", "--data", small_data, *SMALL, "--out", str(tmp_path / "r"), "--search"]
+    code, printed, _ = run(*words, *search.split(), capsys=capsys)
+    assert code == 0
+    assert f"fallacy (data): 40 training, 12 held-out examples; {search.split()[0]}, K = 4" in printed
+    report = (tmp_path / "r" / "report.md").read_text()
+    assert "## F1 by round" in report
+    assert "Whose mistakes led to its exemplars" in report
+    assert ("Which exemplars teach" in report) == search.startswith("utility")
+    assert ("Kinds of mistake" in report) == ("--typed-feedback" in search)
+    assert f"--search {search}" in report or "--search beam" in report or search.split()[1] in report
+    results = json.loads((tmp_path / "r" / "results.json").read_text())
+    assert {(e["name"], e["round"]) for e in results["by_round"]} == {
+        (name, number) for name in ("m3-self", "m3-one", "m3-several") for number in (0, 1)
+    }
+    for search_record in map(json.loads, (tmp_path / "r" / "searches.jsonl").read_text().splitlines()):
+        assert len(search_record["rounds"]) == 2
+        assert search_record["rounds"][0]["churn"] == 0
+
+
+def test_a_study_is_in_the_run_folder_with_its_pictures_and_resumes(tmp_path, small_data, capsys):
+    words = ["--task", "fallacy", "--data", small_data, *SMALL, "--search", "tpe", "--evaluations", "420"]
+    out = tmp_path / "r"
+    assert run(*words, "--out", str(out), "--max-calls", "2500", capsys=capsys)[0] == 3
+    assert (out / "study.log").is_file()
+    assert run("--resume", str(out), capsys=capsys)[0] == 0
+    assert {"study.log", "study_history.png", "study_importance.png"} <= {p.name for p in out.iterdir()}
+    assert "study_history.png" in (out / "report.md").read_text()
+    storage = open_storage(str(out / "study.log"))
+    for study in storage.get_all_studies():
+        states = [t.state.name for t in storage.get_all_trials(study._study_id)]
+        assert states.count("COMPLETE") + states.count("PRUNED") == 420 // 30 - 1
+        assert "RUNNING" not in states
+
+
+def test_a_storage_is_kept_without_its_password(tmp_path):
+    args = parser().parse_args(
+        ["--task", "fallacy", "--search", "tpe", "--storage", "postgresql://me:secret@host/db", "--out", str(tmp_path)]
+    )
+    settings = settings_of(args)
+    settings.save(tmp_path)
+    assert "secret" not in (tmp_path / "run.json").read_text()
+    assert settings.storage == "postgresql://me:***@host/db"
+    assert args.storage == "postgresql://me:secret@host/db"
+    with pytest.raises(UserError, match="since passwords are not kept"):
+        settings_of(parser().parse_args(["--resume", str(tmp_path)]))
+
+
+def test_the_defaults_of_the_command_are_those_of_the_library():
+    ours = {f.name: f.default for f in dataclasses.fields(Settings)}
+    theirs = {f.name: f.default for f in dataclasses.fields(LbTExemplars)}
+    assert {name: ours[name] for name in NAMES} == {name: theirs[name] for name in NAMES}
 
 
 def test_a_used_out_folder_is_refused(tmp_path, capsys):

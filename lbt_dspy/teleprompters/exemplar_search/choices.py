@@ -56,6 +56,6 @@ def check_options(
             )
 
 
-def public_url(url: str) -> str:
+def without_password(url: str) -> str:
     """Return a URL with its password hidden."""
     return re.sub(r"//([^:/@]*):[^/]*@", rf"//\1:{HIDDEN}@", url)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lbt_dspy.errors import UserError
-from lbt_dspy.teleprompters.exemplar_search.choices import public_url
+from lbt_dspy.teleprompters.exemplar_search.choices import without_password
 
 if TYPE_CHECKING:
     import optuna
@@ -53,7 +53,9 @@ def open_storage(storage: Any) -> optuna.storages.BaseStorage:
         return storage
     try:
         if "://" in str(storage):
-            return RDBStorage(str(storage), heartbeat_interval=HEARTBEAT, grace_period=4 * HEARTBEAT)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                return RDBStorage(str(storage), heartbeat_interval=HEARTBEAT, grace_period=4 * HEARTBEAT)
         if Path(storage).is_dir() or not Path(storage).absolute().parent.is_dir():
             raise UserError(f"storage {storage} must be a file in a folder that exists, or a database URL")
         return JournalStorage(JournalFileBackend(str(storage)))
@@ -62,7 +64,7 @@ def open_storage(storage: Any) -> optuna.storages.BaseStorage:
     except Exception as error:  # drivers raise errors of their own: no driver, no server, no right, a bad URL
         said = str(error).strip() or type(error).__name__
         raise UserError(
-            f"storage {public_url(str(storage))} cannot be opened ({said.splitlines()[0][:100]}); name a file, or a "
+            f"storage {without_password(str(storage))} cannot be opened ({said.splitlines()[0][:100]}); name a file, or a "
             "database URL whose driver is installed"
         ) from None
 
@@ -75,7 +77,7 @@ def check_storage(storage: Any) -> None:
         raise
     except Exception as error:  # a file that is no journal; a database that is none of Optuna's
         raise UserError(
-            f"storage {public_url(str(storage))} cannot be used ({type(error).__name__}); name a new file or a database"
+            f"storage {without_password(str(storage))} cannot be used ({type(error).__name__}); name a new file or a database"
         ) from None
 
 
