@@ -17,7 +17,7 @@ NUMBERS = (
     ("reflection-mix", "reflections that are combined for one revision (1)"),
     ("beam", "sets kept after a round (4); utility scores twice as many at its end"),
     ("paraphrases", "beam: how often the teacher says each new set in other words (0)"),
-    ("pool", "utility: exemplars among which it chooses (240)"),
+    ("pool", "utility: exemplars among which it chooses (120)"),
     ("draw", "utility: selection examples in one exam (50)"),
 )
 WORDS = (

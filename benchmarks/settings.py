@@ -65,7 +65,7 @@ class Settings:
     reflection_mix: int = 1
     beam: int = 4
     paraphrases: int = 0
-    pool: int = 240
+    pool: int = 120
     draw: int = 50
     typed_feedback: bool = False
     storage: str | None = None

@@ -39,7 +39,7 @@ class ExemplarOptions:
     max_new_sets: int = 8
     evaluator: str = "full"
     paraphrases: int = 0
-    pool: int = 240
+    pool: int = 120
     draw: int = 50
     storage: Any = None
     selection: str = "teacher"

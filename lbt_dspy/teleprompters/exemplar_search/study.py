@@ -63,9 +63,10 @@ def open_storage(storage: Any) -> optuna.storages.BaseStorage:
         raise
     except Exception as error:  # drivers raise errors of their own: no driver, no server, no right, a bad URL
         said = str(error).strip() or type(error).__name__
+        name = without_password(str(storage))
         raise UserError(
-            f"storage {without_password(str(storage))} cannot be opened ({said.splitlines()[0][:100]}); name a file, or a "
-            "database URL whose driver is installed"
+            f"storage {name} cannot be opened ({said.splitlines()[0][:100]}); name a file, or a database URL whose "
+            "driver is installed"
         ) from None
 
 
@@ -76,8 +77,9 @@ def check_storage(storage: Any) -> None:
     except UserError:
         raise
     except Exception as error:  # a file that is no journal; a database that is none of Optuna's
+        name = without_password(str(storage))
         raise UserError(
-            f"storage {without_password(str(storage))} cannot be used ({type(error).__name__}); name a new file or a database"
+            f"storage {name} cannot be used ({type(error).__name__}); name a new file or a database"
         ) from None
 
 
