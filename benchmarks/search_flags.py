@@ -18,7 +18,7 @@ NUMBERS = (
     ("beam", "sets kept after a round (4); utility scores twice as many at its end"),
     ("paraphrases", "beam: how often the teacher says each new set in other words (0)"),
     ("pool", "utility: exemplars among which it chooses (120)"),
-    ("draw", "utility: selection examples in one exam (50)"),
+    ("draw", "utility: selection examples in one exam (an eighth of them)"),
 )
 WORDS = (
     ("search", "utility (credits each exemplar), beam (the paper's loop) or tpe (an Optuna study)"),

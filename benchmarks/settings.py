@@ -66,7 +66,7 @@ class Settings:
     beam: int = 4
     paraphrases: int = 0
     pool: int = 120
-    draw: int = 50
+    draw: int | None = None
     typed_feedback: bool = False
     storage: str | None = None
     """Of `tpe`, without a password; `None`: a file in the run folder."""

@@ -85,8 +85,8 @@ def test_a_killed_study_goes_on_and_two_processes_share_a_journal_file(tmp_path)
 
 @pytest.mark.slow
 def test_a_killed_study_goes_on_and_two_processes_share_a_postgresql_database(tmp_path):
-    pgserver = pytest.importorskip("pgserver", reason="PostgreSQL is not installed: pip install pgserver")
-    pytest.importorskip("psycopg", reason="its driver is not installed: pip install '.[postgres]'")
+    pgserver = pytest.importorskip("pgserver", reason="PostgreSQL is not installed: pip install '.[test-postgres]'")
+    pytest.importorskip("psycopg", reason="its driver is not installed: pip install '.[test-postgres]'")
     server = pgserver.get_server(str(tmp_path / "db"), cleanup_mode="delete")
     try:
         killed_resumed_and_shared(server.get_uri().replace("postgresql:", "postgresql+psycopg:"))

@@ -72,7 +72,8 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
             on the better ones (see `exemplar_search/evaluators.py`).
         paraphrases: How often the teacher says each new set of `beam` in other words, at least 0.
         pool: Exemplars among which `utility` chooses at a time, at least `exemplars`.
-        draw: Selection examples in one exam of `utility`, at least 1; each draw is a fresh one.
+        draw: Selection examples in one exam of `utility`, at least 1; each draw is a fresh one. `None`: an eighth of
+            the selection examples, but not fewer than 25.
         storage: Where `tpe` keeps its study: an Optuna storage, a database URL, or a file that several processes
             share; `None`: in memory.
         selection: Who is scored: the `teacher` (the paper), or the mean over the `students`.

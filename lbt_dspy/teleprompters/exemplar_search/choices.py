@@ -22,6 +22,7 @@ BOUNDS = {
     "draw": 1,
 }  # fmt: skip
 """The least value of each number."""
+MAY_BE_NONE = ("evaluations", "draw")
 ONLY_FOR = {
     "evaluator": "beam", "paraphrases": "beam", "max_new_sets": "beam", "pool": "utility", "draw": "utility",
     "storage": "tpe",
@@ -35,7 +36,7 @@ def check_options(
     """Check the choices and numbers of a search, and that it looks at all that it was given.
 
     Args:
-        values: By name; `None` in `evaluations` is no limit.
+        values: By name.
         defaults: By name.
         spelt: How the user spells an option.
         hint: Where defaults can be looked up.
@@ -47,7 +48,7 @@ def check_options(
         if name in values:
             check_choice(spelt(name), values[name], choices)
     for name, least in BOUNDS.items():
-        if name in values and not (name == "evaluations" and values[name] is None):
+        if name in values and not (name in MAY_BE_NONE and values[name] is None):
             check_at_least(spelt(name), values[name], least, hint)
     for name, search in ONLY_FOR.items():
         if name in values and values[name] != defaults[name] and values["search"] != search:

@@ -40,7 +40,7 @@ class ExemplarOptions:
     evaluator: str = "full"
     paraphrases: int = 0
     pool: int = 120
-    draw: int = 50
+    draw: int | None = None
     storage: Any = None
     selection: str = "teacher"
     scoring: str = "metric"

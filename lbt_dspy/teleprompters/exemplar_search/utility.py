@@ -27,6 +27,8 @@ from lbt_dspy.teleprompters.exemplar_search.records import (
 from lbt_dspy.teleprompters.exemplar_search.task import Task
 
 SETS_PER_DRAW = 4
+EXAM_SHARE, SMALLEST_EXAM = 8, 25
+"""An exam has an eighth of the selection examples, but not fewer than 25, unless `draw` says otherwise."""
 WIDTH = 0.5
 """Thompson samples are drawn with half of the posterior's deviation: the budget is short, so exploit sooner."""
 RENEWED = 8
@@ -101,7 +103,7 @@ def utility_search(task: Task) -> Found:
     fill_pool(task, memory, first)
     finalists = min(2 * options.beam, task.evaluations // (FINAL_SHARE * examples)) if options.rounds else 0
     budget = task.evaluations - finalists * examples
-    exam = min(options.draw, examples)
+    exam = exam_size(task)
     scored, used, draws = examine(task, memory, [first], 0, random=True)
     initial = tuple(scored)
     rounds: list[Round] = []
@@ -132,11 +134,18 @@ def fill_pool(task: Task, memory: Memory, first: ExemplarSet) -> None:
     memory.admit(start[: max(0, size - len(memory.pool))], "training set")
 
 
+def exam_size(task: Task) -> int:
+    """Return how many selection examples one exam has."""
+    examples = len(task.selection.examples)
+    size = max(SMALLEST_EXAM, examples // EXAM_SHARE) if task.options.draw is None else task.options.draw
+    return min(size, examples)
+
+
 def examine(
     task: Task, memory: Memory, sets: Sequence[ExemplarSet], draw: int, *, random: bool
 ) -> tuple[list[ScoredSet], int, int]:
     """Examine sets on one fresh draw of selection examples; return scores, evaluations, and the next draw's number."""
-    examples = task.draw(task.selection.examples, task.options.draw, "draw", draw)
+    examples = task.draw(task.selection.examples, exam_size(task), "draw", draw)
     scored = task.score(sets, examples, variance=True)
     memory.note(sets, scored, random=random)
     return scored, len(sets) * len(examples), draw + 1
