@@ -25,7 +25,7 @@ def largest_plan(runner: Runner) -> Plan:
     teacher = engine_of(runner.teacher).name
     test, selection = len(data.test), min(s.selection_examples, len(data.train))
     minibatch, groups = min(s.minibatch, len(data.train)), runner.groups()
-    most = limits_of(s, selection)
+    most = limits_of(runner.optimizer(0, groups[-1][1]), selection)
     plan: Plan = Counter()
     plan["teacher", teacher] += test * (1 + RANDOM_DRAWS)  # zero, random
     for _, students in groups:

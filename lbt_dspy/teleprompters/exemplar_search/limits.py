@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+
+from lbt_dspy.teleprompters.exemplar_search.options import ExemplarOptions
 
 SEED_SETS = 16
 """Sets that `tpe` can start from."""
-
-
-class Sizes(Protocol):
-    """The options that decide how much a search takes; see `LbTExemplars`."""
-
-    @property
-    def search(self) -> str: ...  # noqa: D102
-    @property
-    def init(self) -> str: ...  # noqa: D102
-    @property
-    def evaluator(self) -> str: ...  # noqa: D102
-    @property
-    def evaluations(self) -> int | None: ...  # noqa: D102
-    @property
-    def rounds(self) -> int: ...  # noqa: D102
-    @property
-    def beam(self) -> int: ...  # noqa: D102
-    @property
-    def reflections(self) -> int: ...  # noqa: D102
-    @property
-    def paraphrases(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +22,15 @@ class Limits:
     """Texts of the teacher."""
 
 
-def limits_of(options: Sizes, selection: int, max_new_sets: int = 8) -> Limits:
+def limits_of(options: ExemplarOptions, selection: int) -> Limits:
     """Return the limits of a search.
 
     Args:
         options: Its options.
         selection: Number of selection examples there are, at least 1.
-        max_new_sets: The option of that name.
     """
-    criticised = _criticised(options, selection)
-    fresh = min(max_new_sets, options.reflections * (1 + options.paraphrases))
+    criticised = _criticised(options)
+    fresh = min(options.max_new_sets, options.reflections * (1 + options.paraphrases))
     paraphrases = criticised * options.reflections * options.paraphrases
     return Limits(
         evaluations=max(selection, evaluations_of(options, selection, fresh)),
@@ -60,7 +39,7 @@ def limits_of(options: Sizes, selection: int, max_new_sets: int = 8) -> Limits:
     )
 
 
-def evaluations_of(options: Sizes, selection: int, fresh: int) -> int:
+def evaluations_of(options: ExemplarOptions, selection: int, fresh: int) -> int:
     """Return the budget of evaluations: the given one, or as many as `beam` needs at most (half with an evaluator).
 
     Args:
@@ -74,12 +53,12 @@ def evaluations_of(options: Sizes, selection: int, fresh: int) -> int:
     return most if options.evaluator == "full" else most // 2
 
 
-def _kept(options: Sizes) -> list[int]:
+def _kept(options: ExemplarOptions) -> list[int]:
     """Return how many sets `beam` criticises in each round."""
     return [1, *[options.beam] * (options.rounds - 1)] if options.rounds else []
 
 
-def _criticised(options: Sizes, selection: int) -> int:
+def _criticised(options: ExemplarOptions) -> int:
     if options.search == "beam":
         return sum(_kept(options))
     if options.search == "utility":

@@ -32,7 +32,7 @@ class Task:
     @property
     def evaluations(self) -> int:
         """The most evaluations (one set on one selection example) that scoring may use."""
-        return limits_of(self.options, len(self.selection.examples), self.options.max_new_sets).evaluations
+        return limits_of(self.options, len(self.selection.examples)).evaluations
 
     def initial_set(self) -> ExemplarSet:
         """Return the set that every search starts from."""
