@@ -9,7 +9,7 @@ import pytest
 from lbt_dspy import LbTExemplars, Ledger, classification
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.lms.engine import Answer, ModelEngine, lm_of
-from lbt_dspy.metrics import BinaryF1
+from lbt_dspy.metrics import BinaryF1, MacroF1
 
 GOOD, BAD = ("bright", "kind", "calm", "sweet", "fresh"), ("sour", "dull", "harsh", "stale", "grim")
 
@@ -29,7 +29,10 @@ class Author(ModelEngine):
         self.asked.append(wish)
         if wish == "written_exemplars" and "[[ ## answers ## ]]" in text:
             written = [{"text": f"A {w} thing.", "label": "Yes"} for w in GOOD]
-            written += [{"text": "?", "label": "Perhaps"}, {"text": f"A {BAD[0]} thing.", "label": "No"}]
+            written += [
+                {"text": "A middling thing.", "label": "Perhaps"},
+                {"text": f"A {BAD[0]} thing.", "label": "No"},
+            ]
             value = json.dumps(written)
         elif wish == "written_exemplars":
             shown = json.loads(re.search(r"\[\[ ## exemplars ## \]\]\n(.*)\n", text).group(1))
@@ -89,6 +92,13 @@ def test_a_search_goes_on_from_what_was_written(search, author, examples):
         origins = {v.origin for v in found.values}
         assert any(origin.startswith("generated") for origin in origins)
         assert any("written by the teacher" in origin for origin in origins)
+
+
+def test_a_label_that_no_training_example_has_may_be_written(author, examples):
+    """The signature allows it, so the teacher may give an exemplar of it."""
+    author.signature = classification("Is it good?", ("Yes", "No", "Perhaps"))
+    opt = optimizer(metric=MacroF1(("Yes", "No", "Perhaps")), init="generate", exemplars=7, rounds=0)
+    assert "Perhaps" in {e.label for e in opt.optimize(author, trainset=examples).best.exemplar_set.exemplars}
 
 
 def test_paraphrases_are_further_sets_of_the_beam(author, examples):

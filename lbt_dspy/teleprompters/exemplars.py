@@ -22,7 +22,7 @@ from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.teleprompters.exemplar_search.beam import beam_search
-from lbt_dspy.teleprompters.exemplar_search.checks import check_data, check_logprobs
+from lbt_dspy.teleprompters.exemplar_search.checks import all_labels, check_data, check_logprobs
 from lbt_dspy.teleprompters.exemplar_search.classroom import Classroom
 from lbt_dspy.teleprompters.exemplar_search.options import ExemplarOptions
 from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSearch, ExemplarSet, Found, Round, ScoredSet
@@ -193,9 +193,10 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
         if self.scoring == "likelihood":
             check_logprobs([teacher] if self.selection == "teacher" else self.exam_students)
         field = self.label_field or list(predictor.signature.output_fields)[-1]
-        input_fields, labels = check_data(
+        input_fields, seen = check_data(
             trainset, valset, field, tuple(predictor.signature.input_fields), self.exemplars
         )
+        labels = all_labels(predictor, field, seen)
         examiner = Examiner(
             program, predictor=self.predictor, grader=ExactMatch(field) if self.grader is None else self.grader,
             ledger=ledger, adapter=self.adapter, config=self.config, seed=self.seed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal, get_args, get_origin
 
 import dspy
 
@@ -52,6 +53,15 @@ def check_data(
             "a classifier needs examples of two labels or more"
         )
     return held, tuple(sorted(counts))
+
+
+def all_labels(predictor: dspy.Predict, field: str, seen: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the labels that the predictor's signature allows, where it names them; else those that were seen."""
+    annotation = (
+        predictor.signature.output_fields[field].annotation if field in predictor.signature.output_fields else str
+    )
+    allowed = tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
+    return allowed if set(seen) <= set(allowed) else seen
 
 
 def check_logprobs(readers: Sequence[dspy.LM]) -> None:
