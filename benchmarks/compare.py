@@ -21,7 +21,7 @@ from lbt_dspy.metrics.statistics import LabelledRuns
 from lbt_dspy.programs.classification import ClassificationTask
 from lbt_dspy.teleprompters.exemplar_search.moves import random_set
 from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSearch, ExemplarSet, ScoredSet, churn, led_by
-from lbt_dspy.teleprompters.exemplar_search.tpe import EVALUATIONS
+from lbt_dspy.teleprompters.exemplar_search.study import study_record
 from lbt_dspy.teleprompters.exemplars import LbTExemplars
 from lbt_dspy.types import Exam, ExamProblem, ExamReport
 
@@ -153,6 +153,7 @@ class Runner:
                 "led_by": led_by(found.rounds),
                 "exemplars": [e.toDict() for e in found.best.exemplar_set.exemplars],
                 "values": [value.as_dict() for value in found.values],
+                "study": study_record(found.study),
             }
         )
         if name == self.groups()[-1][0] and (comparison.best is None or found.best.rank > comparison.best[0].best.rank):
@@ -179,9 +180,7 @@ class Runner:
         row = comparison.row("random-search")
         optimizer = self.optimizer(seed, (self.teacher,))
         each = min(self.settings.selection_examples, len(self.data.train))
-        calls = sum(search.calls.values())
-        if search.study is not None:  # trials of other processes, or of an earlier session, count too
-            calls = max(calls, sum(trial.user_attrs.get(EVALUATIONS, 0) for trial in search.study.get_trials()))
+        calls = sum(search.calls.values()) if search.shared_calls is None else search.shared_calls
         sets = self._random_sets(seed, max(1, calls // each))
         scored = optimizer.score_sets(self.program, sets, trainset=self.data.train, account=row.account)
         best: ScoredSet = max(scored, key=lambda s: s.rank)

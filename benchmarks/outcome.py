@@ -82,6 +82,7 @@ def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[s
             "program": settings.program,
             "predictor": settings.predictor,
             **{name: getattr(settings, name) for name in SEARCH_OPTIONS},
+            "storage": settings.storage,
             "selection_examples": min(settings.selection_examples, len(data.train)),
             "minibatch": min(settings.minibatch, len(data.train)),
         },
@@ -128,7 +129,9 @@ def command_of(settings: Settings) -> str:
     words = ["lbt"]
     for name, value in given.items():
         default = next(f.default for f in dataclasses.fields(Settings) if f.name == name)
-        if value != default:
+        if value is True:
+            words.append(f"--{name.replace('_', '-')}")
+        elif value != default:
             values = value if name == "filter" else [",".join(map(str, value)) if isinstance(value, tuple) else value]
             words += [word for v in values for word in (f"--{name.replace('_', '-')}", shlex.quote(str(v)))]
     return " ".join(words)

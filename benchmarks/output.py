@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lbt_dspy.benchmarks.compare import Comparison, Runner, labels_of
+from lbt_dspy.benchmarks.held_out import UNREADABLE
 from lbt_dspy.benchmarks.outcome import ORDER, command_of, coverage_of
 from lbt_dspy.benchmarks.plan import call_costs, largest_plan
 from lbt_dspy.benchmarks.program_record import ProgramRecord
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 WIDE = 140
 FULL_WIDTH = 120
+MANY_UNREADABLE = 0.05
 LEFT_OUT_WHEN_NARROW = ("acc.", "cover", "cost")
 
 
@@ -143,9 +145,28 @@ def _notes(results: Mapping[str, Any], lost: int) -> list[str]:
             "Some calls got no usable reply (up to "
             f"{failed:,} in one row): not measured, in no score; --resume asks them again."
         )
+    record = results["held_out"]
+    absent = [name for i, name in enumerate(record["labels"]) if str(i) not in record["references"].split()]
+    if absent:
+        notes.append(f"No held-out example has the label {', '.join(map(repr, absent))}: it counts for nothing here.")
+    unreadable = {name: unreadable_share(lines) for name, lines in record["answers"].items()}
+    many = ", ".join(f"{name} {percent(share)}%" for name, share in unreadable.items() if share > MANY_UNREADABLE)
+    if many:
+        notes.append(f"Many answers could not be read, and count as wrong: {many}.")
+    if results["settings"]["storage"]:
+        notes.append(
+            "The M3 rows come from a study in a shared storage: their calls are this process's part of it; "
+            "random-search got as many as the whole study took."
+        )
     if lost > 0:
         notes.append(f"{lost} requests were in flight when a run of this folder was stopped; they were sent again.")
     return notes
+
+
+def unreadable_share(lines: Sequence[str]) -> float:
+    """Return the share of answers that could not be read, over the runs of a row."""
+    words = [word for line in lines for word in line.split()]
+    return words.count(UNREADABLE) / max(1, len(words))
 
 
 def _report(

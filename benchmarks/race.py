@@ -72,10 +72,19 @@ def run(args: argparse.Namespace) -> None:
     results = results_of(data, rows, methods, args.seeds)
     results["versions"] = {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}}
     results["date"] = time.strftime("%Y-%m-%d")
-    results["command"] = f"python benchmarks/race.py --data DIR --seeds {args.seeds}"
+    results["command"] = command_of(args)
     write(out, results)
     print((out / "race.md").read_text(encoding="utf-8"))
     print(f"{out}/: race.md, race.json, race.png ({time.monotonic() - start:.0f} s)")
+
+
+def command_of(args: argparse.Namespace) -> str:
+    """Return the command line that gives these results."""
+    words = ["python benchmarks/race.py"] + (["--data DIR"] if args.data is not None else [])
+    words += [f"--tasks {args.tasks}"] if args.tasks != parser().get_default("tasks") else []
+    words += [f"--methods {args.methods}"] if args.methods is not None else []
+    words += [f"--seeds {args.seeds}"] if args.seeds != SEEDS else []
+    return " ".join(words)
 
 
 def make_runs(jobs: Sequence[tuple[str, str | None, str, int]], file: Path, processes: int) -> list[Mapping[str, Any]]:

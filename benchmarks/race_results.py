@@ -97,7 +97,7 @@ def write(folder: Path, results: Mapping[str, Any]) -> None:
 def report(results: Mapping[str, Any]) -> str:
     """Return the tables as Markdown."""
     parts = [
-        f"# The race: {len(results['seeds'])} seeds, {results['models']}",
+        f"# The race: {len(results['seeds'])} seed{'s' * (len(results['seeds']) > 1)}, {results['models']}",
         "Held-out F1 (macro-F1 for more than two classes) in %, mean over seeds; 95% intervals: paired bootstrap over "
         "held-out examples. All methods get the same number of model calls; columns: with a ninth, a third and all of "
         f"them. {DEFAULT} is `LbTExemplars` as it comes.",
@@ -128,7 +128,7 @@ def _table(task: Mapping[str, Any]) -> str:
             [method, *values, interval(last["value"], last["ci95"]) if last else "", _against(last, BASELINE),
              _against(third, BASELINE), _against(last, task["best"])]
         )  # fmt: skip
-    heads = ("method", "ninth", "third", "all [95%]", f"vs {BASELINE}", "third vs all of it", "vs first")
+    heads = ("method", "a ninth", "a third", "all [95%]", f"vs {BASELINE}", f"a third vs all of {BASELINE}", "vs first")
     return markdown_table(heads, cells)
 
 
@@ -142,8 +142,10 @@ def plot(path: Path, results: Mapping[str, Any]) -> None:
     """Draw held-out F1 against calls, one panel per task."""
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     tasks = results["tasks"]
+    ticks = (1000, 3000, 10000, 30000)
     with matplotlib.rc_context({"font.size": 9}):
         figure = Figure(figsize=(3.1 * len(tasks) + 1.2, 3.4), layout="constrained")
         panels = figure.subplots(1, len(tasks), squeeze=False)[0]
@@ -163,10 +165,19 @@ def plot(path: Path, results: Mapping[str, Any]) -> None:
                     marker="o", markersize=4, linewidth=2.2 if bold else 1.2, elinewidth=0.8, capsize=2,
                 )  # fmt: skip
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(FixedLocator(ticks))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.set_title(f"{task['task']} ({task['metric']})", fontsize=9, loc="left")
             axes.set_xlabel("model calls")
             axes.spines[["top", "right"]].set_visible(False)
         panels[0].set_ylabel("held-out (%)")
+        figure.suptitle(
+            f"Statistical models (embedded), mean over seeds; bars: 95% interval of {DEFAULT}",
+            fontsize=9,
+            x=0.01,
+            ha="left",
+        )
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right center", frameon=False)
         figure.savefig(path, dpi=150)

@@ -22,7 +22,7 @@ from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.metrics.labels import LabelMetric, default_metric
 from lbt_dspy.programs.classification import ClassificationTask, clean
 from lbt_dspy.sampling import balanced, stream
-from lbt_dspy.teleprompters.exemplar_search.limits import limits_of
+from lbt_dspy.teleprompters.exemplar_search.limits import LEAST_SCORINGS, limits_of
 from lbt_dspy.teleprompters.exemplar_search.moves import random_set
 from lbt_dspy.teleprompters.exemplars import LbTExemplars
 from lbt_dspy.types import Exam, ExamProblem
@@ -72,7 +72,7 @@ class Stable:
             return plain
         limits = limits_of(plain, self.selection)
         other = limits.written + limits.examined * min(plain.minibatch, len(self.data.train)) * len(self.students)
-        return dataclasses.replace(plain, evaluations=max(self.selection, calls - other))
+        return dataclasses.replace(plain, evaluations=max(LEAST_SCORINGS * self.selection, calls - other))
 
     @property
     def selection(self) -> int:

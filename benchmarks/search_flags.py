@@ -25,7 +25,7 @@ WORDS = (
     ("init", "train (random exemplars) or generate (the teacher writes them from the question)"),
     ("evaluator", "beam: full, or halving, rejects, ucb: score within --evaluations"),
     ("selection", "who is scored: teacher or students"),
-    ("scoring", "metric, or likelihood of the right label (for models that give log-probabilities)"),
+    ("scoring", "auto, metric or likelihood; auto uses label probabilities in exams where models give them"),
 )
 NAMES = (*(flag.replace("-", "_") for flag, _ in (*NUMBERS, *WORDS)), "typed_feedback")
 

@@ -43,7 +43,9 @@ def sections(results: Mapping[str, Any], comparison: Comparison, metric: str, la
     _, source = comparison.best
     search = next(s for s in comparison.searches if f"{s['name']}, seed {s['seed']}" == source)
     parts = [f"## {metric} by round", rounds_table(results["by_round"]), f"## The search of program.json ({source})"]
-    parts.append(churn_line(search))
+    parts.append(f"Round 0: {search['rounds'][0]['beam'][0]['origin']}. {churn_line(search)}")
+    if search["study"]:
+        parts.append(study_line(search["study"]))
     if search["led_by"]:
         led = ", ".join(f"{student} {n}" for student, n in search["led_by"].items())
         parts.append(
@@ -73,18 +75,29 @@ def rounds_table(entries: Sequence[Mapping[str, Any]]) -> str:
     return markdown_table(("best set of", "held-out [95%]", "vs round 0"), cells)
 
 
+def study_line(record: Mapping[str, Any]) -> str:
+    """Say how many trials there were, and what made the best one."""
+    counts = ", ".join(f"{n} {state}" for state, n in sorted(record["trials"].items()))
+    if record["best"] is None:
+        return f"Trials: {counts}."
+    choices = ", ".join(f"{name} {value}" for name, value in record["best"].items() if name not in ("trial", "score"))
+    best = record["best"]
+    return f"Trials: {counts}. Best: trial {best['trial']} with {100 * best['score']:.1f} ({choices})."
+
+
 def churn_line(search: Mapping[str, Any]) -> str:
     """Say how many exemplars of the best set were new in each round."""
     return f"Exemplars new in the best set, by round: {', '.join(str(r['churn']) for r in search['rounds'])}."
 
 
-def values_note(values: Sequence[Mapping[str, Any]]) -> str:
+def values_note(values: Sequence[Mapping[str, Any]], size: int) -> str:
     """Explain the table of values."""
     clear = sum(value["ci95"][0] > 0 for value in values)
+    exams = sum(value["exams"] for value in values) // max(1, size)
     return (
         f"What an exemplar adds to the score of a set, in points, beside an average one of the pool, with its 95% "
-        f"credible interval (a Bayesian linear model of all {sum(v['exams'] for v in values):,} memberships; an order "
-        f"to look in, not a proof: {clear} of {len(values)} lie above 0)."
+        f"credible interval: a Bayesian linear model of the scores of {exams:,} sets. It is an order to look in and no "
+        f"proof: {clear} of the {len(values)} intervals lie above 0. The {BEST} best and the {WORST} worst:"
     )
 
 

@@ -55,7 +55,7 @@ class Settings:
     init: str = "train"
     evaluator: str = "full"
     selection: str = "teacher"
-    scoring: str = "metric"
+    scoring: str = "auto"
     exemplars: int = 8
     rounds: int = 5
     selection_examples: int = 400

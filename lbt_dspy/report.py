@@ -31,8 +31,8 @@ def percent(value: float) -> str:
 
 def interval(value: float, ci95: Sequence[float], *, signed: bool = False) -> str:
     """Return `value [low, high]` in percentage points."""
-    first = f"{100 * value:+.1f}" if signed else percent(value)
-    return f"{first} [{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]"
+    value, low, high = (round(100 * share, 1) + 0.0 for share in (value, *ci95))  # + 0.0: no minus zero
+    return f"{value:{'+' if signed else ''}.1f} [{low:.1f}, {high:.1f}]"
 
 
 def dollars(cost: float | None) -> str:

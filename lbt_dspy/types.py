@@ -12,7 +12,7 @@ exemplar set: the K in-context examples that M3 optimises.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,8 +72,8 @@ class Sitting:
     fields: dict[str, object] | None
     """The output fields that were read out of the reply; `None` when nothing could be read or measured."""
     mark: Mark
-    likelihood: float | None = None
-    """Log-probability of the right label, where it was asked for and could be read."""
+    probabilities: Mapping[str, float] | None = None
+    """Of each label, where they were asked for and could be read."""
 
 
 @dataclass(frozen=True, kw_only=True)

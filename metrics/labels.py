@@ -17,6 +17,7 @@ from lbt_dspy.errors import UserError
 
 Array = np.ndarray[Any, Any]
 UNREADABLE = None
+LEAST_COUNT = 1e-12
 
 
 class LabelMetric(ABC):
@@ -54,6 +55,26 @@ class LabelMetric(ABC):
         ]
         return float(self.of_confusion(self.one_hot(cells).sum(axis=0)))
 
+    def expected(
+        self, golds: Sequence[Mapping[str, Any]], probabilities: Sequence[Mapping[str, float] | None]
+    ) -> float:
+        """Return the metric of the expected counts when each answer is drawn from its label probabilities.
+
+        Smoother than the metric of the likeliest labels, so it tells classifiers apart with fewer examples.
+
+        Args:
+            golds: Examples with the reference label.
+            probabilities: As many distributions over the labels; what is missing to 1 is no label, as is `None`.
+        """
+        index = {label: i for i, label in enumerate(self.labels)}
+        counts = np.zeros((len(self.labels), len(self.labels) + 1))
+        for gold, shares in zip(golds, probabilities, strict=True):
+            row = counts[index[str(gold[self.field])]]
+            for label, share in (shares or {}).items():
+                row[index[label]] += share
+            row[-1] += max(0.0, 1 - sum((shares or {}).values()))
+        return float(self.of_confusion(counts))
+
     def one_hot(self, cells: Sequence[tuple[str, str | None]]) -> Array:
         """Return shape (len(cells), labels, labels + 1): 1 at (reference, answer); the last answer is "none".
 
@@ -87,12 +108,16 @@ class Accuracy(LabelMetric):
 
 
 class MacroF1(LabelMetric):
-    """Unweighted mean of the F1 of every label that occurs; a label without any right answer has F1 0."""
+    """Unweighted mean of the F1 of every label that occurs as a reference; one without any right answer has F1 0.
+
+    A label that is answered but never right to answer is no class of its own: it costs the others their recall. So all
+    methods are averaged over the same labels.
+    """
 
     name = "macro-f1"
 
     def of_confusion(self, confusion: Array) -> Array:
-        """Return the mean over the labels that occur as reference or answer."""
+        """Return the mean over the labels that occur as reference."""
         f1, occurs = _f1_by_label(confusion)
         return np.asarray((f1 * occurs).sum(axis=-1) / np.maximum(occurs.sum(axis=-1), 1))
 
@@ -129,10 +154,10 @@ def plain_label(label: str) -> str:
 
 
 def _f1_by_label(confusion: Array) -> tuple[Array, Array]:
-    """Return F1 and whether the label occurs, each of shape (..., labels)."""
+    """Return F1 and whether the label occurs as a reference, each of shape (..., labels)."""
     right = np.diagonal(confusion, axis1=-2, axis2=-1)
     total = confusion.sum(axis=-1) + confusion[..., :-1].sum(axis=-2)
-    return 2 * right / np.maximum(total, 1), total > 0
+    return 2 * right / np.maximum(total, LEAST_COUNT), confusion.sum(axis=-1) > 0
 
 
 def default_metric(labels: Sequence[str], positive: str | None = None, field: str = "label") -> LabelMetric:

@@ -3,7 +3,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from lbt_dspy import UserError
+from lbt_dspy import UserError, classification
 from lbt_dspy.benchmarks.labelled_data import load_data
 from lbt_dspy.lms.embedded import NAMES, STUDENTS, embedded_lm
 from lbt_dspy.lms.embedded.classifiers import TextClassifier
@@ -128,3 +128,11 @@ def test_a_program_with_an_embedded_model_is_saved_and_loaded(name, program, exa
     loaded = dspy.Predict(program.signature)
     loaded.load(str(tmp_path / "p.json"), allow_unsafe_lm_state=True)
     assert loaded(text=examples[1].text).label == program(text=examples[1].text).label
+
+
+@pytest.mark.parametrize("adapter", [dspy.ChatAdapter(), dspy.JSONAdapter()], ids=["chat", "json"])
+def test_labels_with_quotes_and_commas_are_read_from_the_prompt(adapter):
+    labels = ('billing, "money"', "delivery / post", 'say "x"')
+    program = dspy.Predict(classification("What?", labels))
+    with dspy.context(lm=embedded_lm("embedded/teacher"), adapter=adapter):
+        assert {program(text=f"t {i}").label for i in range(20)} == set(labels)

@@ -72,13 +72,34 @@ def test_the_number_of_workers_changes_nothing(search, data, teacher_program):
     assert found.calls == other.calls
 
 
-@pytest.mark.parametrize(("search", "evaluations"), [("utility", 700), ("beam", 700), ("tpe", 700), ("utility", 90)])
+@pytest.mark.parametrize(("search", "evaluations"), [("utility", 700), ("beam", 700), ("tpe", 700), ("utility", 240)])
 def test_evaluations_are_a_limit(search, evaluations, data, teacher_program):
     found = optimizer(search=search, evaluations=evaluations, selection_examples=80).optimize(
         teacher_program, trainset=data.train
     )
     writing = 2 * 16 * 2
     assert 50 <= found.calls["teacher", "embedded/teacher"] <= evaluations + writing
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_too_few_evaluations_are_refused_before_any_call(search, data, teacher_program):
+    ledger = Ledger()
+    opt = optimizer(search=search, evaluations=239, ledger=ledger)
+    with pytest.raises(UserError, match="evaluations must be at least 240, 3 times the 80 selection examples"):
+        opt.compile(teacher_program, trainset=data.train)
+    assert ledger.journal.sent() == 0
+
+
+def test_utility_never_returns_a_set_that_scores_less_than_its_start(data, teacher_program):
+    """The initial set is always among the finalists, all of which are scored on all selection examples."""
+    for seed in range(4):
+        opt = optimizer(search="utility", evaluations=400, seed=seed)
+        found = opt.optimize(teacher_program, trainset=data.train)
+        first = found.rounds[0].beam[0].exemplar_set
+        finalists = {s.exemplar_set.content: s for s in found.rounds[-1].beam}
+        assert first.content in finalists
+        assert all(s.examples == 80 for s in finalists.values())
+        assert found.best.score >= finalists[first.content].score
 
 
 @pytest.mark.parametrize("search", SEARCHES)

@@ -6,7 +6,7 @@ import pytest
 
 from lbt_dspy import LbTExemplars, Ledger, UserError
 from lbt_dspy.benchmarks.labelled_data import load_data
-from lbt_dspy.exam.likelihood import FLOOR, label_likelihood
+from lbt_dspy.exam.likelihood import FLOOR, label_probabilities, log_likelihood
 from lbt_dspy.journal import Journal
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.lms.logprobs import decode, encode
@@ -44,12 +44,14 @@ LIKELIHOODS = [
 
 @pytest.mark.parametrize(("logprobs", "answer", "expected", "labels", "likelihood"), LIKELIHOODS)
 def test_the_likelihood_of_the_right_label(logprobs, answer, expected, labels, likelihood):
-    found = label_likelihood(logprobs, answer, expected, labels)
+    probabilities = label_probabilities(logprobs, answer, labels)
+    assert 0 < sum(probabilities.values()) <= 1 + 1e-9
+    found = log_likelihood(probabilities, expected)
     assert found == pytest.approx(max(FLOOR, math.log(likelihood)), abs=2e-3)
 
 
 def test_an_answer_that_is_not_in_the_tokens_has_no_likelihood():
-    assert label_likelihood(reply("Perhaps", 0.7), "Yes", "Yes", YES_NO) is None
+    assert label_probabilities(reply("Perhaps", 0.7), "Yes", YES_NO) is None
 
 
 def test_encoding_keeps_four_digits():
@@ -112,7 +114,7 @@ def test_a_server_that_ignores_the_wish_is_an_error_and_not_a_score(task, server
         program.lm = LMRoles().lms([f"hosted_vllm/m@{base_url}"])[0]
         optimizer = LbTExemplars(
             metric=BinaryF1("Yes", YES_NO), exam_students=[program.lm], scoring="likelihood", rounds=1, exemplars=2,
-            selection_examples=10, evaluations=20,
+            selection_examples=10, evaluations=30,
         )  # fmt: skip
         with pytest.raises(UserError, match="have no log-probabilities"):
             optimizer.compile(program, trainset=data.train)

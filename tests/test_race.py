@@ -8,13 +8,12 @@ from lbt_dspy.benchmarks import race, race_runs
 from lbt_dspy.benchmarks.race_runs import SHARES, loaded, run_method
 from lbt_dspy.metrics.labels import default_metric
 
-CALLS = 4200
+CALLS = 4500
 
 
 @pytest.fixture
 def small_race(monkeypatch):
     """A race with a fraction of the calls: the same code, smaller numbers."""
-    monkeypatch.setattr(race_runs.LbTExemplars, "selection_examples", 60)
     monkeypatch.setattr(race_runs.Stable, "calls", CALLS)
 
 

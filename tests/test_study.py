@@ -111,7 +111,7 @@ def test_trials_of_a_dead_process_are_begun_anew(tmp_path):
         seen.append(trial.suggest_categorical("x", [1, 2, 3]))
         return float(seen[-1])
 
-    shared = SharedStudy(storage, "s", trials=4, seed=None)
+    shared = SharedStudy(storage, "s", trials=4, seed=0)
     shared.run(objective)
     assert seen[0] == lost.params["x"]
     assert Counter(t.state.name for t in shared.study.trials) == {"COMPLETE": 4, "FAIL": 1}
@@ -134,6 +134,15 @@ def test_a_trial_that_fails_is_given_back(tmp_path):
         shared.run(objective)
     shared.run(objective)
     assert Counter(t.state.name for t in shared.study.trials) == {"COMPLETE": 3, "FAIL": 1}
+
+
+def test_a_study_that_one_process_has_for_itself_repeats(tmp_path):
+    def trials(name):
+        shared = SharedStudy(open_storage(str(tmp_path / name)), "s", trials=25, seed=3)
+        shared.run(lambda trial: sum(trial.suggest_categorical(f"x{i}", [0, 1, 2, 3]) for i in range(4)))
+        return [trial.params for trial in shared.study.trials]
+
+    assert trials("a.log") == trials("b.log")
 
 
 def test_a_study_in_a_file_is_not_run_twice(tmp_path):

@@ -9,7 +9,7 @@ import dspy
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.grading import Grader
-from lbt_dspy.exam.likelihood import ASK, label_likelihood
+from lbt_dspy.exam.likelihood import ASK, label_probabilities
 from lbt_dspy.exam.render import LazyCall, Renderer, UnreadableError, current_adapter, open_settings
 from lbt_dspy.exam.whole_program import WholeProgram, single_predictor
 from lbt_dspy.lms.account import Account
@@ -32,12 +32,12 @@ class Examiner:
         adapter: Any DSPy adapter; `None`: the configured one, or `ChatAdapter`.
         config: Sampling settings of a sitting that the LM itself leaves open, e.g. `{"temperature": 0.0}`.
         seed: Seeds the `seed` parameter of the requests.
-        likelihood_of: Name of the label's field, when sittings are to say how likely the right label was; the students
+        probabilities_of: Name of the label's field, when sittings are to say how probable each label was; the students
             must give log-probabilities, and the program must be one predictor.
-        labels: All labels, with `likelihood_of`.
+        labels: All labels, with `probabilities_of`.
 
     Raises:
-        UserError: The predictor's name is unknown or missing, or likelihoods are asked of a larger program.
+        UserError: The predictor's name is unknown or missing, or probabilities are asked of a larger program.
     """
 
     def __init__(
@@ -50,19 +50,19 @@ class Examiner:
         adapter: dspy.Adapter | None = None,
         config: Mapping[str, Any] | None = None,
         seed: int = 0,
-        likelihood_of: str | None = None,
+        probabilities_of: str | None = None,
         labels: Sequence[str] = (),
     ) -> None:
         self.program = program
         self.name, self.predictor, self._alone = single_predictor(program, predictor)
-        if likelihood_of is not None and not self._alone:
-            raise UserError("likelihoods need a program of one predictor; score by the metric instead")
-        self._likelihood_of = likelihood_of
+        if probabilities_of is not None and not self._alone:
+            raise UserError("label probabilities need a program of one predictor; use scoring='metric'")
+        self._probabilities_of = probabilities_of
         self._labels = tuple(labels)
         self.grader = grader
         self.ledger = ledger
         self.adapter = current_adapter(adapter)
-        self.config = {**(config or {}), **(ASK if likelihood_of is not None else {})}
+        self.config = {**(config or {}), **(ASK if probabilities_of is not None else {})}
         self.seed = seed
         self._renderer = Renderer(self.predictor.signature, self.adapter)
 
@@ -141,11 +141,11 @@ class Examiner:
         return Sitting(
             fields=fields,
             mark=self.grader.grade(problem.example, fields),
-            likelihood=self._likelihood(problem, reply, fields),
+            probabilities=self._probabilities(reply, fields),
         )
 
-    def _likelihood(self, problem: ExamProblem, reply: Reply, fields: Mapping[str, Any]) -> float | None:
-        name = self._likelihood_of
+    def _probabilities(self, reply: Reply, fields: Mapping[str, Any]) -> dict[str, float] | None:
+        name = self._probabilities_of
         if name is None or reply.logprobs is None:
             return None
-        return label_likelihood(reply.logprobs, str(fields[name]), str(problem.example[name]), self._labels)
+        return label_probabilities(reply.logprobs, str(fields[name]), self._labels)

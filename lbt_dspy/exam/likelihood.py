@@ -19,20 +19,19 @@ ASK = {"logprobs": True, "top_logprobs": TOP}
 """What a request must say."""
 
 
-def label_likelihood(logprobs: str, answer: str, expected: str, labels: Sequence[str]) -> float | None:
-    """Return the log-probability of the expected label, in [`FLOOR`, 0].
+def label_probabilities(logprobs: str, answer: str, labels: Sequence[str]) -> dict[str, float] | None:
+    """Return the probability of each label; together at most 1.
 
-    It is read at the token where the answered label begins: alternatives there that begin one label only count for it.
-    A label that is not among them has at most what the listed ones leave over.
+    They are read at the token where the answered label begins: alternatives there that begin one label only count for
+    it. A label that is not among them has at most what the listed ones leave over.
 
     Args:
         logprobs: Of the reply, as the journal keeps them.
         answer: The label that the reply holds.
-        expected: The right label.
         labels: All labels.
 
     Returns:
-        `None` when the label is not found in the tokens.
+        `None` when the answer is not found in the tokens.
     """
     tokens = decode(logprobs)
     text = "".join(token for token, _, _ in tokens)
@@ -43,21 +42,29 @@ def label_likelihood(logprobs: str, answer: str, expected: str, labels: Sequence
     for token, own, top in tokens:
         position += len(token)
         if position > start:
-            return _at(token, own, top, answer, expected, labels)
+            return _at(token, {**top, token: own}, answer, labels)
     return None
 
 
-def _at(token: str, own: float, top: Mapping[str, float], answer: str, expected: str, labels: Sequence[str]) -> float:
-    listed = {**top, token: own}
+def log_likelihood(probabilities: Mapping[str, float], label: str) -> float:
+    """Return the log-probability of a label, in [`FLOOR`, 0]."""
+    likely = probabilities.get(label, 0.0)
+    return max(FLOOR, math.log(min(1.0, likely))) if likely > 0 else FLOOR
+
+
+def _at(token: str, listed: Mapping[str, float], answer: str, labels: Sequence[str]) -> dict[str, float]:
     mass = dict.fromkeys(labels, 0.0)
     for text, logprob in listed.items():
         begun = [label for label in labels if _begins(text, label)]
         owner = begun[0] if len(begun) == 1 else answer if text == token else None
-        if owner is not None:
-            mass[owner] = mass.get(owner, 0.0) + math.exp(logprob)
+        if owner in mass:
+            mass[owner] += math.exp(logprob)
     left = max(0.0, 1 - sum(math.exp(logprob) for logprob in listed.values()))
-    likely = mass.get(expected, 0.0) or min(left, math.exp(min(listed.values())))
-    return max(FLOOR, math.log(min(1.0, likely))) if likely > 0 else FLOOR
+    unlisted = [label for label, share in mass.items() if not share]
+    for label in unlisted:
+        mass[label] = min(left / len(unlisted), math.exp(min(listed.values())))
+    total = max(1.0, sum(mass.values()))
+    return {label: share / total for label, share in mass.items()}
 
 
 def _begins(token: str, label: str) -> bool:

@@ -47,8 +47,8 @@ class ModelEngine(ABC):
     """Whether requests may carry a `temperature` that nobody asked for by name (reasoning models refuse it)."""
     writes_texts = True
     """Whether it can write texts of its own; a statistical model cannot."""
-    gives_logprobs = False
-    """Whether it gives log-probabilities of its tokens when a request asks for them."""
+    gives_logprobs: bool | None = False
+    """Whether it gives log-probabilities of its tokens when a request asks for them; `None`: not known."""
     secrets: tuple[str, ...] = ()
     """Texts that must never be written anywhere."""
 

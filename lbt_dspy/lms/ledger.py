@@ -169,8 +169,8 @@ class Ledger:
                 by_name.setdefault(call.engine.name, []).append((call.key, reply))
         finally:
             for name, rows in by_name.items():
-                self.journal.count_sent(role, name, len(rows))
                 self.journal.record(role, name, rows)
+                self.journal.count_sent(role, name, len(rows))
         self._tell(role, list(replies.values()))
         return replies
 

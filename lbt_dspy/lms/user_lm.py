@@ -28,7 +28,7 @@ class UserEngine(ModelEngine):
         lm: The LM. Its connection settings stay with it; its sampling settings are rendered into each request.
     """
 
-    gives_logprobs = True  # as far as can be known before asking
+    gives_logprobs = None
 
     def __init__(self, lm: dspy.LM) -> None:
         address = lm.kwargs.get("api_base") or lm.kwargs.get("base_url")

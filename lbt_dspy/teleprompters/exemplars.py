@@ -22,8 +22,9 @@ from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.teleprompters.exemplar_search.beam import beam_search
-from lbt_dspy.teleprompters.exemplar_search.checks import all_labels, check_data, check_logprobs
+from lbt_dspy.teleprompters.exemplar_search.checks import all_labels, check_data, probabilities_wanted
 from lbt_dspy.teleprompters.exemplar_search.classroom import Classroom
+from lbt_dspy.teleprompters.exemplar_search.limits import limits_of
 from lbt_dspy.teleprompters.exemplar_search.options import ExemplarOptions
 from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSearch, ExemplarSet, Found, Round, ScoredSet
 from lbt_dspy.teleprompters.exemplar_search.scores import Selection, label_shares
@@ -56,8 +57,9 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
             study that several processes can share.
         init: Where the initial set comes from. `train`: a random draw from the training set, balanced by label;
             `generate`: the teacher writes it from the task's question alone.
-        evaluations: The most evaluations (one set on one selection example) that scoring may use, at least 1. `None`:
-            as many as `beam` needs at most with these options and the full evaluator (half of it with another one).
+        evaluations: The most evaluations (one set on one selection example) that scoring may use, at least three
+            times the selection examples. `None`: as many as `beam` needs at most with these options and the full
+            evaluator (half of it with another one).
         selection_examples: Examples on which sets are scored, at least 1; all there are when there are fewer. More
             make the choice less noisy: 400 or more.
         minibatch: Training examples that the students answer in a round, at least 1.
@@ -77,8 +79,9 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
         storage: Where `tpe` keeps its study: an Optuna storage, a database URL, or a file that several processes
             share; `None`: in memory.
         selection: Who is scored: the `teacher` (the paper), or the mean over the `students`.
-        scoring: `metric`, or `likelihood`: the mean log-likelihood of the right label, for LMs that give
-            log-probabilities; it tells sets apart with fewer examples, but is not the metric.
+        scoring: `auto`: by the metric, but where LMs are known to give log-probabilities and the metric can make use of
+            them (all of `lbt_dspy.metrics` can), the small exams of `utility` are scored by the expected metric, which
+            is less noisy; `metric`: by the metric alone; `likelihood`: by the mean log-likelihood of the right label.
         balance: Draw minibatches and selection examples evenly over the labels, so that a rare label is measured
             too; scores are weighted back to the label shares of the data, on which F1 depends. False: as they come.
         label_field: The output field that holds the label; `None`: the predictor's last output field.
@@ -135,6 +138,7 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
                 study=found.study,
                 calls=dict(task.room.account.calls),
                 cost=task.room.account.cost,
+                shared_calls=found.calls,
             )
 
     def score_sets(
@@ -168,6 +172,7 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
             whole = Selection(examples=candidates, shares=label_shares(room, candidates))
             task = Task(room=room, options=self, train=list(trainset), selection=whole, watch=watch)
             drawn = task.draw(candidates, self.selection_examples, "selection", 0)
+            limits_of(self, len(drawn))  # refuses evaluations that are too few, before any call
             yield dataclasses.replace(task, selection=dataclasses.replace(whole, examples=drawn))
         finally:
             if self.ledger is None:
@@ -181,7 +186,7 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
         ledger: Ledger,
         account: Account,
     ) -> Classroom:
-        _, predictor, _ = single_predictor(program, self.predictor)
+        _, predictor, alone = single_predictor(program, self.predictor)
         teacher = predictor.lm or dspy.settings.lm
         if teacher is None:
             raise UserError("the program has no LM; set one with dspy.configure(lm=...) or program.set_lm(...)")
@@ -190,8 +195,8 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
                 f"{teacher.model} is a statistical model and writes no texts of its own: init='generate' and "
                 "paraphrases need a language model as teacher"
             )
-        if self.scoring == "likelihood":
-            check_logprobs([teacher] if self.selection == "teacher" else self.exam_students)
+        readers = [teacher] if self.selection == "teacher" else self.exam_students
+        asked, soft = probabilities_wanted(self, readers, alone=alone)
         field = self.label_field or list(predictor.signature.output_fields)[-1]
         input_fields, seen = check_data(
             trainset, valset, field, tuple(predictor.signature.input_fields), self.exemplars
@@ -200,11 +205,12 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
         examiner = Examiner(
             program, predictor=self.predictor, grader=ExactMatch(field) if self.grader is None else self.grader,
             ledger=ledger, adapter=self.adapter, config=self.config, seed=self.seed,
-            labels=labels, likelihood_of=field if self.scoring == "likelihood" else None,
+            labels=labels, probabilities_of=field if asked else None,
         )  # fmt: skip
         room = Classroom(
             examiner=examiner, teacher=teacher, students=self.exam_students, label_field=field, labels=labels,
-            input_fields=input_fields, forbidden=frozenset(), account=account, writing=self.writing, seed=self.seed,
+            input_fields=input_fields, forbidden=frozenset(), soft=soft, account=account, writing=self.writing,
+            seed=self.seed,
         )  # fmt: skip
         return dataclasses.replace(room, forbidden=frozenset(map(room.inputs_of, valset or ())))
 

@@ -19,7 +19,7 @@ FIELD = re.compile(r"^\[\[ ## (\w+) ## \]\]$", re.MULTILINE)
 CHAT_ASK = "\n\nRespond with the corresponding output fields, starting with the field `"
 JSON_ASK = "\n\nRespond with a JSON object in the following order of fields: `"
 OPTIONS = re.compile(
-    r"\{(\w+)\} +# note: the value you produce must exactly match \(no extra characters\) one of: ([^\n\"]+)"
+    r"(\"\w+\": \")?\{(\w+)\} +# note: the value you produce must exactly match \(no extra characters\) one of: (.+)"
 )
 CACHED_PROMPTS = 256
 
@@ -92,7 +92,7 @@ class PromptReader:
 
 def _read_shared(request: Request) -> Prompt:
     system = request.system if isinstance(request.system, str) else ""
-    options = {field: tuple(o.strip() for o in listed.split(";")) for field, listed in OPTIONS.findall(system)}
+    options = {field: _options(listed, in_json=bool(quoted)) for quoted, field, listed in OPTIONS.findall(system)}
     demonstrations = []
     texts = [message.text or "" for message in request.messages[:-1]]
     for asked, answered in zip(texts[::2], texts[1::2], strict=False):
@@ -109,3 +109,9 @@ def question_text(inputs: Mapping[str, str], names: tuple[str, ...]) -> str:
     if len(names) == 1:
         return inputs.get(names[0], "")
     return "\n".join(inputs.get(name, "") for name in names)
+
+
+def _options(listed: str, *, in_json: bool) -> tuple[str, ...]:
+    """Return the values that a prompt lists; in a JSON layout they stand at the end of a string."""
+    text = json.loads('"' + re.sub(r",$", "", listed.rstrip())) if in_json else listed
+    return tuple(option.strip() for option in text.split(";"))

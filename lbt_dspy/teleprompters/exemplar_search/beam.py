@@ -18,9 +18,9 @@ def beam_search(task: Task) -> Found:
     rounds = [task.tell(Round(number=0, beam=scored, scored=scored))]
     left = task.evaluations - len(task.selection.examples)
     for number in range(1, task.options.rounds + 1):
-        if left < 1:  # nothing that is written could be scored
+        if left < (len(task.selection.examples) if task.options.evaluator == "full" else 1):  # no set could be scored
             break
-        share = left // (task.options.rounds - number + 1)
+        share = left if task.options.evaluator == "full" else left // (task.options.rounds - number + 1)
         done, used = next_round(task, rounds, number, share)
         rounds.append(task.tell(done))
         left -= used

@@ -10,6 +10,7 @@ import dspy
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.user_lm import engine_of
+from lbt_dspy.teleprompters.exemplar_search.options import ExemplarOptions
 
 
 def check_data(
@@ -64,8 +65,23 @@ def all_labels(predictor: dspy.Predict, field: str, seen: tuple[str, ...]) -> tu
     return allowed if set(seen) <= set(allowed) else seen
 
 
-def check_logprobs(readers: Sequence[dspy.LM]) -> None:
-    """Raise `UserError` when one of the LMs that are scored is known to give no log-probabilities."""
-    for lm in readers:
-        if not engine_of(lm).gives_logprobs:
-            raise UserError(f"{lm.model} gives no log-probabilities, which scoring='likelihood' needs; use 'metric'")
+def probabilities_wanted(options: ExemplarOptions, readers: Sequence[dspy.LM], *, alone: bool) -> tuple[bool, bool]:
+    """Return whether sittings are to give label probabilities, and whether exams are to be scored by them.
+
+    Args:
+        options: `scoring` and the metric decide.
+        readers: The LMs that are scored.
+        alone: Whether the program is one predictor.
+
+    Raises:
+        UserError: Likelihoods are asked for, and one of the LMs is known to give no log-probabilities.
+    """
+    given = [engine_of(lm).gives_logprobs for lm in readers]
+    if options.scoring == "likelihood":
+        if False in given:
+            name = readers[given.index(False)].model
+            raise UserError(f"{name} gives no log-probabilities, which scoring='likelihood' needs; use 'metric'")
+        return True, False
+    can = alone and options.search == "utility" and all(given) and callable(getattr(options.metric, "expected", None))
+    soft = options.scoring == "auto" and can
+    return soft, soft

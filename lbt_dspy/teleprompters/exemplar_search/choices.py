@@ -14,7 +14,7 @@ CHOICES = {
     "init": ("train", "generate"),
     "evaluator": ("full", "halving", "rejects", "ucb"),
     "selection": ("teacher", "students"),
-    "scoring": ("metric", "likelihood"),
+    "scoring": ("auto", "metric", "likelihood"),
 }
 BOUNDS = {
     "exemplars": 1, "rounds": 0, "evaluations": 1, "selection_examples": 1, "minibatch": 1, "reflections": 1,
@@ -53,10 +53,11 @@ def check_options(
     for name, search in ONLY_FOR.items():
         if name in values and values[name] != defaults[name] and values["search"] != search:
             raise UserError(
-                f"{spelt(name)} is for {spelt('search')} {search} but the search is {values['search']}; leave one out"
+                f"{spelt(name)} is for {spelt('search')} {search} but the search is {values['search']}; "
+                f"ask for {search}, or leave it out"
             )
 
 
 def without_password(url: str) -> str:
-    """Return a URL with its password hidden."""
-    return re.sub(r"//([^:/@]*):[^/]*@", rf"//\1:{HIDDEN}@", url)
+    """Return a URL with its password hidden, and all values of its query."""
+    return re.sub(r"([?&][^=&]*)=[^&]*", rf"\1={HIDDEN}", re.sub(r"//([^:/@]*):[^/]*@", rf"//\1:{HIDDEN}@", url))

@@ -24,6 +24,8 @@ class Classroom:
     input_fields: tuple[str, ...]
     forbidden: frozenset[tuple[str, ...]]
     """Inputs of validation examples, normalised: an exemplar must not be one of them."""
+    soft: bool
+    """Whether sittings say how probable each label was, and the metric can make use of it."""
     account: Account
     writing: Mapping[str, Any]
     """Sampling settings of the teacher's own texts."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lbt_dspy.errors import UserError
 from lbt_dspy.teleprompters.exemplar_search.options import ExemplarOptions
 
+LEAST_SCORINGS = 3
+"""A search needs room for scoring this many sets on all selection examples."""
 SEED_SETS = 16
 """Sets that `tpe` can start from."""
 
@@ -33,7 +36,7 @@ def limits_of(options: ExemplarOptions, selection: int) -> Limits:
     fresh = min(options.max_new_sets, options.reflections * (1 + options.paraphrases))
     paraphrases = criticised * options.reflections * options.paraphrases
     return Limits(
-        evaluations=max(selection, evaluations_of(options, selection, fresh)),
+        evaluations=evaluations_of(options, selection, fresh),
         examined=criticised,
         written=2 * criticised * options.reflections + paraphrases + (options.init == "generate"),
     )
@@ -46,8 +49,17 @@ def evaluations_of(options: ExemplarOptions, selection: int, fresh: int) -> int:
         options: The search's.
         selection: Number of selection examples.
         fresh: Most new sets per kept set and round.
+
+    Raises:
+        UserError: The given one is too small to be of use.
     """
     if options.evaluations is not None:
+        least = LEAST_SCORINGS * selection
+        if options.evaluations < least and options.rounds:
+            raise UserError(
+                f"evaluations must be at least {least}, {LEAST_SCORINGS} times the {selection} selection examples, but "
+                f"got {options.evaluations}; give more, or fewer selection examples"
+            )
         return options.evaluations
     most = (1 + sum(_kept(options)) * fresh) * selection
     return most if options.evaluator == "full" else most // 2

@@ -43,7 +43,7 @@ class ExemplarOptions:
     draw: int | None = None
     storage: Any = None
     selection: str = "teacher"
-    scoring: str = "metric"
+    scoring: str = "auto"
     balance: bool = True
     label_field: str | None = None
     predictor: str | None = None

@@ -162,6 +162,8 @@ class Found:
     values: tuple[ExemplarValue, ...] = ()
     study: Any = None
     """The Optuna study of `search="tpe"`."""
+    calls: int | None = None
+    """Model calls of all processes that worked on it; `None`: of this one alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +182,9 @@ class ExemplarSearch:
     """Calls that this search needs by (role, LM name), as if it ran alone."""
     cost: float | None
     """US dollars; `None` when a price is unknown."""
+
+    shared_calls: int | None
+    """Model calls of all processes that worked on a study of `search="tpe"`; `None` for the other searches."""
 
     @property
     def best(self) -> ScoredSet:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import dspy
 
 from lbt_dspy.errors import UserError
-from lbt_dspy.exam.likelihood import FLOOR
+from lbt_dspy.exam.likelihood import log_likelihood
 from lbt_dspy.teleprompters.exemplar_search.classroom import Classroom
 from lbt_dspy.teleprompters.exemplar_search.moves import exams_for
 from lbt_dspy.teleprompters.exemplar_search.options import Metric
@@ -48,8 +48,8 @@ class Answered:
     gold: dspy.Example
     prediction: dspy.Prediction | None
     """`None`: unreadable."""
-    likelihood: float | None
-    """Log-probability of the right label, where it was asked for; the least likely for an unreadable answer."""
+    probabilities: Mapping[str, float] | None
+    """Of each label, where they were asked for and could be read."""
 
 
 Scorer = Callable[[Sequence[Answered]], float]
@@ -94,26 +94,45 @@ def score_sets(
     return scored
 
 
-def scorer(room: Classroom, metric: Metric, shares: Mapping[str, float], *, likelihood: bool) -> Scorer:
-    """Return how answers are scored: by the metric, or by the mean log-likelihood of the right label.
+def scorer(room: Classroom, metric: Metric, shares: Mapping[str, float], kind: str) -> Scorer:
+    """Return how answers are scored; each label counts as its share in the data.
 
-    Either way each label counts as its share in the data.
+    Args:
+        room: Knows the labels.
+        metric: Set-level.
+        shares: Of the labels in the data.
+        kind: `metric`; `expected`: the metric of the answers' label probabilities, a whole one for the answer where
+            there are none; or `likelihood`: the mean log-likelihood of the right label.
     """
 
-    def by_metric(answers: Sequence[Answered]) -> float:
+    def counted(answers: Sequence[Answered]) -> list[Answered]:
         repeats = repetitions(Counter(room.label_of(a.gold) for a in answers), shares)
-        counted = [a for a in answers for _ in range(repeats[room.label_of(a.gold)])]
-        return float(metric([a.gold for a in counted], [a.prediction for a in counted]))
+        return [a for a in answers for _ in range(repeats[room.label_of(a.gold)])]
+
+    def by_metric(answers: Sequence[Answered]) -> float:
+        every = counted(answers)
+        return float(metric([a.gold for a in every], [a.prediction for a in every]))
+
+    def by_expected(answers: Sequence[Answered]) -> float:
+        every = counted(answers)
+        return float(metric.expected([a.gold for a in every], [distribution(room, a) for a in every]))  # type: ignore[attr-defined]
 
     def by_likelihood(answers: Sequence[Answered]) -> float:
-        known = [a for a in answers if a.likelihood is not None]
-        if all(a.prediction is None for a in known):
+        every = counted(answers)
+        if all(a.probabilities is None for a in every if a.prediction is not None):
             raise UserError("the replies have no log-probabilities; use scoring='metric'")
-        counts = Counter(room.label_of(a.gold) for a in known)
-        weights = [shares[room.label_of(a.gold)] / counts[room.label_of(a.gold)] for a in known]
-        return sum(w * (a.likelihood or 0.0) for w, a in zip(weights, known, strict=True)) / sum(weights)
+        values = [log_likelihood(a.probabilities or {}, room.label_of(a.gold)) for a in every]
+        return sum(values) / len(values)
 
-    return by_likelihood if likelihood else by_metric
+    return {"metric": by_metric, "expected": by_expected, "likelihood": by_likelihood}[kind]
+
+
+def distribution(room: Classroom, answer: Answered) -> Mapping[str, float] | None:
+    """Return an answer's label probabilities; where there are none, the answer is certain."""
+    if answer.prediction is None or answer.probabilities is not None:
+        return answer.probabilities
+    label = str(answer.prediction[room.label_field])
+    return {label: 1.0} if label in room.labels else None
 
 
 def answered(golds: Sequence[dspy.Example], report: ExamReport) -> list[Answered]:
@@ -122,7 +141,7 @@ def answered(golds: Sequence[dspy.Example], report: ExamReport) -> list[Answered
         Answered(
             gold=gold,
             prediction=None if row[0].fields is None else dspy.Prediction(**row[0].fields),
-            likelihood=FLOOR if row[0].fields is None else row[0].likelihood,
+            probabilities=row[0].probabilities,
         )
         for gold, row in zip(golds, report.sittings, strict=True)
         if row[0].mark.value is not None

@@ -12,11 +12,13 @@ import os
 import socket
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lbt_dspy.errors import UserError
+from lbt_dspy.sampling import digest_int
 from lbt_dspy.teleprompters.exemplar_search.choices import without_password
 
 if TYPE_CHECKING:
@@ -62,11 +64,11 @@ def open_storage(storage: Any) -> optuna.storages.BaseStorage:
     except UserError:
         raise
     except Exception as error:  # drivers raise errors of their own: no driver, no server, no right, a bad URL
-        said = str(error).strip() or type(error).__name__
+        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         name = without_password(str(storage))
         raise UserError(
-            f"storage {name} cannot be opened ({said.splitlines()[0][:100]}); name a file, or a database URL whose "
-            "driver is installed"
+            f"storage {name} cannot be opened ({said[:100]}); name a file, or a database URL whose driver is installed "
+            "(pip install 'lbt_dspy[postgres]' for postgresql+psycopg://)"
         ) from None
 
 
@@ -90,19 +92,18 @@ class SharedStudy:
         storage: Where the study is kept.
         name: Its name; processes with the same name work on the same one.
         trials: How many trials all processes together are to finish (complete or prune), at least 1.
-        seed: Seeds the sampler; `None` in a study that others may join, where equal seeds would repeat trials.
+        seed: Seeds each trial by its number, so that one process alone makes the same trials each time, and several
+            make different ones.
     """
 
-    def __init__(self, storage: optuna.storages.BaseStorage, name: str, *, trials: int, seed: int | None) -> None:
+    def __init__(self, storage: optuna.storages.BaseStorage, name: str, *, trials: int, seed: int) -> None:
         import optuna
 
         self._wanted = trials
         self._me = [socket.gethostname(), os.getpid(), _started(os.getpid())]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=seed, constant_liar=True)
+        self._seed = seed
         self.study = optuna.create_study(
-            study_name=name, storage=storage, direction="maximize", load_if_exists=True, sampler=sampler,
+            study_name=name, storage=storage, direction="maximize", load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS // 2, n_warmup_steps=1),
         )  # fmt: skip
 
@@ -111,8 +112,10 @@ class SharedStudy:
 
         def mine(trial: optuna.Trial) -> float:
             trial.set_user_attr(WORKER, self._me)
-            if sum(t.number < trial.number for t in self._in_state("RUNNING", "COMPLETE", "PRUNED")) >= self._wanted:
+            earlier = sum(t.number < trial.number for t in self._in_state("RUNNING", "COMPLETE", "PRUNED"))
+            if earlier >= self._wanted:
                 raise SurplusError
+            self.study.sampler = sampler(digest_int(self._seed, "trial", earlier) % 2**32)
             return objective(trial)
 
         while len(self._in_state("COMPLETE", "PRUNED")) < self._wanted:
@@ -158,6 +161,28 @@ class SharedStudy:
             return age.total_seconds() < UNSIGNED_FOR
         host, pid, started = worker
         return bool(host != self._me[0] or worker == self._me or _started(pid) == started != GONE)
+
+
+def study_record(study: Any) -> dict[str, Any] | None:
+    """Return how many trials a study has by state, and the choices of its best one."""
+    if study is None:
+        return None
+    trials = study.get_trials(deepcopy=False)
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    best = max(complete, key=lambda trial: trial.value, default=None)
+    return {
+        "trials": dict(Counter(trial.state.name.lower() for trial in trials)),
+        "best": None if best is None else {"trial": best.number, "score": best.value, **best.params},
+    }
+
+
+def sampler(seed: int) -> optuna.samplers.TPESampler:
+    """Return the sampler of one trial."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=seed, constant_liar=True)
 
 
 class SurplusError(Exception):

@@ -48,23 +48,25 @@ class Task:
         label_of = self.room.label_of if self.options.balance else (lambda example: 0)
         return balanced(items, size, label_of, stream(self.room.seed, *purpose))
 
-    def score(
-        self, sets: Sequence[ExemplarSet], examples: Sequence[dspy.Example] | None = None, *, variance: bool = False
+    def score(self, sets: Sequence[ExemplarSet], examples: Sequence[dspy.Example] | None = None) -> list[ScoredSet]:
+        """Score sets on the given selection examples, or on all of them."""
+        kind = "likelihood" if self.options.scoring == "likelihood" else "metric"
+        return self._score(sets, self.selection.examples if examples is None else examples, kind, variance=False)
+
+    def examine(self, sets: Sequence[ExemplarSet], examples: Sequence[dspy.Example]) -> list[ScoredSet]:
+        """Score sets on a few examples as finely as can be, with the scores' variance."""
+        kind = "likelihood" if self.options.scoring == "likelihood" else "expected" if self.room.soft else "metric"
+        return self._score(sets, examples, kind, variance=True)
+
+    def _score(
+        self, sets: Sequence[ExemplarSet], examples: Sequence[dspy.Example], kind: str, *, variance: bool
     ) -> list[ScoredSet]:
-        """Score sets on the given selection examples, or on all of them; with the scores' variance if wanted."""
+        shares = self.selection.shares
         return score_sets(
-            self.room,
-            sets,
-            self.selection if examples is None else Selection(examples=examples, shares=self.selection.shares),
-            scorer(
-                self.room,
-                self.options.metric,
-                self.selection.shares,
-                likelihood=self.options.scoring == "likelihood",
-            ),
-            by_students=self.options.selection == "students",
-            variance=variance,
-        )
+            self.room, sets, Selection(examples=examples, shares=shares),
+            scorer(self.room, self.options.metric, shares, kind),
+            by_students=self.options.selection == "students", variance=variance,
+        )  # fmt: skip
 
     def tell(self, done: Round) -> Round:
         """Let the watcher know of a round."""

@@ -64,10 +64,7 @@ def tpe_search(task: Task) -> Found:
     if options.rounds == 0:
         return Found(rounds=tuple(rounds))
     trials = max(1, task.evaluations // len(task.selection.examples) - 1)
-    alone = options.storage is None
-    shared = SharedStudy(
-        open_storage(options.storage), study_name(task), trials=trials, seed=room.seed if alone else None
-    )
+    shared = SharedStudy(open_storage(options.storage), study_name(task), trials=trials, seed=room.seed)
     mine: list[ScoredSet] = []
     shared.run(lambda trial: run_trial(desk, trial, mine))
     best = [composed(desk, trial.params, trial.number) for trial in shared.best(options.beam)]
@@ -75,7 +72,20 @@ def tpe_search(task: Task) -> Found:
     proposals = [p for own in desk.revised.values() for p in own]
     beam = best_first([*scored, *initial], options.beam)
     done = Round(number=1, beam=beam, proposals=tuple(proposals), scored=tuple(mine), errors=desk.errors)
-    return Found(rounds=(rounds[0], task.tell(done)), study=shared.study)
+    return Found(rounds=(rounds[0], task.tell(done)), study=shared.study, calls=calls_of(task, shared.study))
+
+
+def calls_of(task: Task, study: Any) -> int:
+    """Return the model calls of a study, whichever process made them: scoring, students, reflections, revisions."""
+    options, trials = task.options, study.get_trials(deepcopy=False)
+    criticised = {
+        trial.params["seed_set"]
+        for trial in trials
+        if any(trial.params.get(reflection_name(i)) for i in range(options.reflections))
+    }
+    each = min(options.minibatch, len(task.train)) * len(options.exam_students) + 2 * options.reflections
+    scored = sum(int(trial.user_attrs.get(EVALUATIONS, 0)) for trial in trials)
+    return len(task.selection.examples) + scored + len(criticised) * each
 
 
 def run_trial(desk: Desk, trial: Any, scored: list[ScoredSet]) -> float:

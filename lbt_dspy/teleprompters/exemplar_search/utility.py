@@ -35,6 +35,8 @@ RENEWED = 8
 """At most one in so many exemplars of the pool is replaced in a round."""
 FINAL_SHARE = 4
 """The final scoring takes at most one in so many evaluations."""
+LEAST_FINALISTS = 2
+"""The initial set, and the most promising one; the initial set is always among the finalists."""
 
 
 class Memory:
@@ -101,23 +103,24 @@ def utility_search(task: Task) -> Found:
     options, memory, examples = task.options, Memory(task), len(task.selection.examples)
     first = task.initial_set()
     fill_pool(task, memory, first)
-    finalists = min(2 * options.beam, task.evaluations // (FINAL_SHARE * examples)) if options.rounds else 0
-    budget = task.evaluations - finalists * examples
+    finalists = max(LEAST_FINALISTS, min(2 * options.beam, task.evaluations // (FINAL_SHARE * examples)))
+    budget = task.evaluations - finalists * examples if options.rounds else 0
     exam = exam_size(task)
     scored, used, draws = examine(task, memory, [first], 0, random=True)
     initial = tuple(scored)
     rounds: list[Round] = []
     for number in range(options.rounds + 1):
         proposals, errors = renew(task, memory, number) if number else ([], {})
-        share = budget * (number + 1) // (options.rounds + 1) if options.rounds else 0
+        share = budget * (number + 1) // (options.rounds + 1)
         while (room := (share - used) // exam) > 0:
             sets = propose(task, memory, number, draws)[:room]
             done, cost, draws = examine(task, memory, sets, draws, random=number == 0)
             scored += done
             used += cost
         beam = estimated(memory, promising(task, memory, 1)) if number else initial
-        if number and number == options.rounds and finalists > 1:
-            beam = best_first(task.score(promising(task, memory, finalists)), finalists)
+        if number and number == options.rounds:
+            others = [s for s in promising(task, memory, finalists) if s.content != first.content]
+            beam = best_first(task.score([first, *others[: finalists - 1]]), finalists)
         done_round = Round(
             number=number, beam=beam, proposals=tuple(proposals), scored=tuple(scored), errors=errors
         )  # fmt: skip
@@ -146,7 +149,7 @@ def examine(
 ) -> tuple[list[ScoredSet], int, int]:
     """Examine sets on one fresh draw of selection examples; return scores, evaluations, and the next draw's number."""
     examples = task.draw(task.selection.examples, exam_size(task), "draw", draw)
-    scored = task.score(sets, examples, variance=True)
+    scored = task.examine(sets, examples)
     memory.note(sets, scored, random=random)
     return scored, len(sets) * len(examples), draw + 1
 

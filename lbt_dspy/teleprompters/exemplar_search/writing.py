@@ -114,7 +114,7 @@ def generate(room: Classroom, filler: ExemplarSet) -> ExemplarSet:
     (output,) = _ask_teacher(room, Generate, [wish], [("generate", room.seed)])
     written, dropped = accept_list(room, filler, _listed(output), "generated")
     if written is None:
-        return filler
+        return ExemplarSet(exemplars=filler.exemplars, origin=f"{filler.origin} (no list of the teacher could be used)")
     left = f", {dropped} refused" if dropped else ""
     return ExemplarSet(exemplars=written.exemplars, origin=f"generated from the question{left}")
 
