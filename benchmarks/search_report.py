@@ -59,7 +59,7 @@ def sections(results: Mapping[str, Any], comparison: Comparison, metric: str, la
     if search["values"]:
         parts += [
             "### Which exemplars teach",
-            values_note(search["values"]),
+            values_note(search["values"], len(search["exemplars"])),
             values_table(search["values"], label_field),
         ]
     return parts

@@ -135,7 +135,7 @@ BAD_CALLS = [
     ("--task fallacy --search tpe --storage oracle://u:pw@h/x", "storage oracle://u:***@h/x cannot be opened"),
     ("--task fallacy --evaluations 0", "--evaluations must be a whole number of at least 1 but got 0"),
     ("--task fallacy --reflection-mix 0", "--reflection-mix must be"),
-    ("--task fallacy --scoring odds", "--scoring must be one of metric, likelihood"),
+    ("--task fallacy --scoring odds", "--scoring must be one of auto, metric, likelihood"),
     ("--task fallacy --method m4", "--method must be m3 but got 'm4'"),
     ("--task fallacy --workers 0", "--workers must be"),
     ("--task fallacy --max-calls -5", "max_calls must be"),

@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 
 from lbt_dspy.benchmarks import compare_runs, predict, settings
+from lbt_dspy.benchmarks.race_results import report as race_report
 from lbt_dspy.benchmarks.run import main
 from lbt_dspy.report import comparison_cells
 
@@ -71,3 +72,13 @@ def test_the_tables_of_the_docs_are_those_of_the_committed_results():
         values = [cells[row][1].split()[0] for row in ("random-search", "m3-self", "m3-one", "m3-several")]
         line = next(line for line in page.splitlines() if line.startswith(f"| [{examples}]"))
         assert line.endswith(f"| {' | '.join(values)} | {cells['m3-several'][3]} |")
+
+
+def test_the_tables_of_the_race_are_those_of_the_committed_results():
+    results = ROOT / "benchmarks" / "results"
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").splitlines()
+    report = (results / "race.md").read_text(encoding="utf-8")
+    tables = [line for line in report.splitlines() if line.startswith("|")]
+    assert len(tables) == 4 * (2 + 7)
+    assert all(line in page for line in tables)
+    assert race_report(json.loads((results / "race.json").read_text())) == report
