@@ -56,7 +56,10 @@ class LabelMetric(ABC):
         return float(self.of_confusion(self.one_hot(cells).sum(axis=0)))
 
     def expected(
-        self, golds: Sequence[Mapping[str, Any]], probabilities: Sequence[Mapping[str, float] | None]
+        self,
+        golds: Sequence[Mapping[str, Any]],
+        probabilities: Sequence[Mapping[str, float] | None],
+        repeats: Sequence[int] | None = None,
     ) -> float:
         """Return the metric of the expected counts when each answer is drawn from its label probabilities.
 
@@ -65,14 +68,19 @@ class LabelMetric(ABC):
         Args:
             golds: Examples with the reference label.
             probabilities: As many distributions over the labels; what is missing to 1 is no label, as is `None`.
+            repeats: How often each example counts; once when not given.
         """
         index = {label: i for i, label in enumerate(self.labels)}
-        counts = np.zeros((len(self.labels), len(self.labels) + 1))
-        for gold, shares in zip(golds, probabilities, strict=True):
-            row = counts[index[str(gold[self.field])]]
+        size = len(self.labels)
+        rows = np.array([index[str(gold[self.field])] for gold in golds])
+        answers = np.zeros((len(golds), size + 1))
+        for answer, shares in zip(answers, probabilities, strict=True):
             for label, share in (shares or {}).items():
-                row[index[label]] += share
-            row[-1] += max(0.0, 1 - sum((shares or {}).values()))
+                answer[index[label]] += share
+            answer[-1] += max(0.0, 1 - sum((shares or {}).values()))
+        order = np.repeat(np.arange(len(golds)), 1 if repeats is None else repeats)
+        counts = np.zeros((size, size + 1))
+        np.add.at(counts, rows[order], answers[order])
         return float(self.of_confusion(counts))
 
     def one_hot(self, cells: Sequence[tuple[str, str | None]]) -> Array:

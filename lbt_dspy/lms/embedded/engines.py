@@ -49,12 +49,15 @@ class EmbeddedStudent(ModelEngine):
     def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
         """Answer the question in the prompt's last message."""
         inputs, names, as_json = self._question(request.messages[-1].text or "")
-        values = self.fill(request, inputs, names)
+        scores = self._scores(request, inputs, names[0]) if request.config.logprobs is not None else {}
+        if scores and len(names) == 1:
+            values: dict[str, object] = {names[0]: max(scores, key=lambda label: scores[label])}
+        else:
+            values = self.fill(request, inputs, names)
         text = write_answer(values, as_json)
         if request.config.logprobs is None:
             return Answer(text)
-        label = names[-1]
-        return Answer(text, logprobs=encode_label(text, str(values[label]), self._scores(request, inputs, label)))
+        return Answer(text, logprobs=encode_label(text, str(values[names[-1]]), scores if len(names) == 1 else {}))
 
     def _scores(self, request: Request, inputs: Mapping[str, str], name: str) -> dict[str, float]:
         """Return the margin of each label, none where the demonstrations teach nothing."""

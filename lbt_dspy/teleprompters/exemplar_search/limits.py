@@ -61,7 +61,7 @@ def evaluations_of(options: ExemplarOptions, selection: int, fresh: int) -> int:
                 f"got {options.evaluations}; give more, or fewer selection examples"
             )
         return options.evaluations
-    most = (1 + sum(_kept(options)) * fresh) * selection
+    most = max(LEAST_SCORINGS, 1 + sum(_kept(options)) * fresh) * selection
     return most if options.evaluator == "full" else most // 2
 
 

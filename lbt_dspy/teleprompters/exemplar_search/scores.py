@@ -114,8 +114,14 @@ def scorer(room: Classroom, metric: Metric, shares: Mapping[str, float], kind: s
         return float(metric([a.gold for a in every], [a.prediction for a in every]))
 
     def by_expected(answers: Sequence[Answered]) -> float:
-        every = counted(answers)
-        return float(metric.expected([a.gold for a in every], [distribution(room, a) for a in every]))  # type: ignore[attr-defined]
+        times = repetitions(Counter(room.label_of(a.gold) for a in answers), shares)
+        return float(
+            metric.expected(  # type: ignore[attr-defined]
+                [a.gold for a in answers],
+                [distribution(room, a) for a in answers],
+                [times[room.label_of(a.gold)] for a in answers],
+            )
+        )
 
     def by_likelihood(answers: Sequence[Answered]) -> float:
         every = counted(answers)
