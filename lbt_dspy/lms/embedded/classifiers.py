@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+import sklearn
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import ComplementNB
@@ -92,7 +93,7 @@ class TextClassifier:
         with self._lock:
             fit = self._fits.get(lessons)
             if fit is None:
-                with one_thread():
+                with one_thread(), sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
                     fit = self._fits[lessons] = self._fit(lessons)
                 if len(self._fits) > CACHED_FITS:
                     self._fits.popitem(last=False)
