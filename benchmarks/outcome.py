@@ -126,6 +126,8 @@ def command_of(settings: Settings) -> str:
     for name in set(PLACES) & set(given):
         if given[name] != "hf" and (name in ("data", "config") or is_file(given[name])):
             given[name] = f"DIR/{Path(given[name]).name}"
+    if settings.storage is not None and "://" not in settings.storage:
+        given["storage"] = f"DIR/{Path(settings.storage).name}"
     words = ["lbt"]
     for name, value in given.items():
         default = next(f.default for f in dataclasses.fields(Settings) if f.name == name)

@@ -168,6 +168,9 @@ BAD_STORAGES = [
     "nowhere/study.log",
     "sqlite:////nowhere/x.db",
     "postgresql://me:secret@127.0.0.1:1/db",
+    "postgresql+psycopg://me:a/secret@127.0.0.1:1/db",
+    "postgresql+psycopg://me:a@secret@127.0.0.1:1/db",
+    "postgresql+psycopg://127.0.0.1:1/db?user=me&password=secret",
     "oracle://x",
     ".",
 ]

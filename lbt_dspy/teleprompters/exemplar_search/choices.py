@@ -60,4 +60,4 @@ def check_options(
 
 def without_password(url: str) -> str:
     """Return a URL with its password hidden, and all values of its query."""
-    return re.sub(r"([?&][^=&]*)=[^&]*", rf"\1={HIDDEN}", re.sub(r"//([^:/@]*):[^/]*@", rf"//\1:{HIDDEN}@", url))
+    return re.sub(r"([?&][^=&]*)=[^&]*", rf"\1={HIDDEN}", re.sub(r"//([^:/@]*):.*@", rf"//\1:{HIDDEN}@", url))

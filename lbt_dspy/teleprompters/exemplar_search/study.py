@@ -64,7 +64,8 @@ def open_storage(storage: Any) -> optuna.storages.BaseStorage:
     except UserError:
         raise
     except Exception as error:  # drivers raise errors of their own: no driver, no server, no right, a bad URL
-        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        quotable = "@" not in str(storage) and str(error).strip()  # a driver may quote a part of the password
+        said = (str(error).strip() if quotable else type(error).__name__).splitlines()[0].rstrip(".")
         name = without_password(str(storage))
         raise UserError(
             f"storage {name} cannot be opened ({said[:100]}); name a file, or a database URL whose driver is installed "

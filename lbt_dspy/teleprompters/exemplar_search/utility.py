@@ -197,7 +197,7 @@ def estimated(memory: Memory, sets: Sequence[ExemplarSet]) -> tuple[ScoredSet, .
     for exemplar_set in sets:
         numbers = [memory.number_of(exemplar, "") for exemplar in exemplar_set.exemplars]
         score = values.expected(numbers) if memory.credit.scored else None
-        results.append(ScoredSet(exemplar_set=exemplar_set, score=score, coverage=1.0, measured=0, examples=0))
+        results.append(ScoredSet(exemplar_set=exemplar_set, score=score, coverage=0.0, measured=0, examples=0))
     return tuple(results)
 
 
