@@ -65,6 +65,16 @@ class Exam:
     problems: Sequence[ExamProblem]
 
 
+class Seat(NamedTuple):
+    """One sitting to come: who is asked what, after reading which material, and for the how-manieth time."""
+
+    material: Material
+    student: dspy.LM
+    problem: ExamProblem
+    sitting: int
+    """Each sitting number has a request seed of its own."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sitting:
     """One attempt of one student at one exam problem."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dspy
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.likelihood import ASK, label_probabilities
-from lbt_dspy.exam.render import LazyCall, Renderer, UnreadableError, current_adapter, open_settings
+from lbt_dspy.exam.paid_program import PaidProgram
+from lbt_dspy.exam.render import LazyCall, Prefix, Renderer, UnreadableError, current_adapter, open_settings
 from lbt_dspy.exam.whole_program import WholeProgram, single_predictor
 from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import request_seed
-from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Reply, Sitting
+from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Reply, Seat, Sitting
+
+if TYPE_CHECKING:
+    from lbt_dspy.types import Material
 
 
 class Examiner:
@@ -35,6 +39,9 @@ class Examiner:
         probabilities_of: Name of the label's field, when sittings are to say how probable each label was; the students
             must give log-probabilities, and the program must be one predictor.
         labels: All labels, with `probabilities_of`.
+        demonstrations: Fixed demonstrations of the students' own, before every material (the paper's 4-shot students).
+        rationale: False: of a material students read only the inputs and the predictor's last output field, the
+            answer (the paper's ablation).
 
     Raises:
         UserError: The predictor's name is unknown or missing, or probabilities are asked of a larger program.
@@ -52,6 +59,8 @@ class Examiner:
         seed: int = 0,
         probabilities_of: str | None = None,
         labels: Sequence[str] = (),
+        demonstrations: Sequence[dspy.Example] = (),
+        rationale: bool = True,
     ) -> None:
         self.program = program
         self.name, self.predictor, self._alone = single_predictor(program, predictor)
@@ -59,6 +68,8 @@ class Examiner:
             raise UserError("label probabilities need a program of one predictor; use scoring='metric'")
         self._probabilities_of = probabilities_of
         self._labels = tuple(labels)
+        self.demonstrations = tuple(demonstrations)
+        self.rationale = rationale
         self.grader = grader
         self.ledger = ledger
         self.adapter = current_adapter(adapter)
@@ -92,11 +103,7 @@ class Examiner:
         """
         account = Account() if account is None else account
         if not self._alone:
-            whole = WholeProgram(
-                program=self.program, predictor=self.name, adapter=self.adapter, grader=self.grader,
-                ledger=self.ledger, sampling=self.sampling, role=role, account=account,
-            )  # fmt: skip
-            return whole.examine(exams, students, sittings)
+            return self._whole(role, account).examine(exams, students, sittings)
         calls: list[LazyCall] = []
         for exam in exams:
             for student in students:
@@ -113,16 +120,52 @@ class Examiner:
             for exam in exams
         ]
 
+    def sit(self, seats: Sequence[Seat], *, role: str = "students", account: Account | None = None) -> list[Sitting]:
+        """Hold single sittings, whichever are wanted, all at once; the results are in their order.
+
+        Raises:
+            BudgetSpentError: The next call could exceed the budget.
+        """
+        account = Account() if account is None else account
+        if not self._alone:
+            return self._whole(role, account).sit(seats)
+        prefixes: dict[tuple[int, int, int], Prefix] = {}
+        calls = []
+        for material, student, problem, sitting in seats:
+            place = (id(material), id(student), sitting)
+            if place not in prefixes:
+                prefixes[place] = self._prefix(material, student, sitting)
+            calls.append(prefixes[place].call(problem.example.inputs()))
+        replies = self.ledger.ask(calls, role=role, account=account)
+        return [self._sitting(seat.problem, reply) for seat, reply in zip(seats, replies, strict=True)]
+
+    def _whole(self, role: str, account: Account) -> WholeProgram:
+        paid = PaidProgram(program=self.program, adapter=self.adapter, ledger=self.ledger, account=account)
+        return WholeProgram(
+            paid=paid, predictor=self.name, shown=self.shown, grader=self.grader, sampling=self.sampling, role=role
+        )
+
+    def shown(self, material: Material) -> Material:
+        """Return the demonstrations that a student reads: its own, then the material."""
+        if not self.rationale:
+            signature = self.predictor.signature
+            kept = {*signature.input_fields, list(signature.output_fields)[-1]}
+            material = tuple(dspy.Example({k: v for k, v in demo.items() if k in kept}) for demo in material)
+        return (*self.demonstrations, *material)
+
+    def _prefix(self, material: Material, student: dspy.LM, sitting: int) -> Prefix:
+        demos = self.shown(material)
+        return self._renderer.prefix(demos, student, engine_of(student), self.sampling(student, sitting), sitting)
+
     def sampling(self, student: dspy.LM, sitting: int) -> dict[str, Any]:
         """Return the settings of one sitting: the LM's own win over the examiner's, and each sitting has its seed."""
         seed = request_seed(self.seed, "sitting", sitting)
         return open_settings(student, engine_of(student), self.config, seed)
 
     def _calls(self, exam: Exam, student: dspy.LM, sittings: int) -> list[LazyCall]:
-        engine = engine_of(student)
         calls = []
         for sitting in range(sittings):
-            prefix = self._renderer.prefix(exam.material, student, engine, self.sampling(student, sitting), sitting)
+            prefix = self._prefix(exam.material, student, sitting)
             calls += [prefix.call(problem.example.inputs()) for problem in exam.problems]
         return calls
 

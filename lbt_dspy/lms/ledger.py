@@ -77,6 +77,7 @@ class Ledger:
         self.watcher = watcher
         self.budget.start_from(self.journal.sent(), self.journal.charged())
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="lbt")
+        self._seats = threading.BoundedSemaphore(workers)
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._in_flight: dict[bytes, Future[Reply]] = {}
@@ -237,6 +238,12 @@ class Ledger:
         self, engine: ModelEngine, request: Request, role: str, faults: Sequence[Fault]
     ) -> tuple[Answer | Fault, float | None]:
         """Reserve, count, send once, settle; return what came back and what it cost (`None`: unknown price)."""
+        with self._seats:
+            return self._send(engine, request, role, faults)
+
+    def _send(
+        self, engine: ModelEngine, request: Request, role: str, faults: Sequence[Fault]
+    ) -> tuple[Answer | Fault, float | None]:
         if self._stopped.is_set():
             raise StoppedError("stopped before the call was sent")
         self._engines.add(engine)
