@@ -17,18 +17,25 @@ _HOME = {
     "BudgetSpentError": "lbt_dspy.errors",
     "Exam": "lbt_dspy.types",
     "ExamProblem": "lbt_dspy.types",
+    "ExamMaker": "lbt_dspy.exam.makers",
     "ExamReport": "lbt_dspy.types",
     "Examiner": "lbt_dspy.exam.examiner",
     "ExactMatch": "lbt_dspy.exam.grading",
+    "Fixed": "lbt_dspy.exam.makers",
     "Grader": "lbt_dspy.exam.grading",
     "Journal": "lbt_dspy.journal",
     "LMRoles": "lbt_dspy.lms.roles",
     "LbTError": "lbt_dspy.errors",
     "LbTExemplars": "lbt_dspy.teleprompters.exemplars",
+    "LbTRerank": "lbt_dspy.teleprompters.rerank",
     "Ledger": "lbt_dspy.lms.ledger",
     "Mark": "lbt_dspy.types",
+    "Nearest": "lbt_dspy.exam.makers",
+    "SameKind": "lbt_dspy.exam.makers",
     "UserError": "lbt_dspy.errors",
+    "Variants": "lbt_dspy.exam.makers",
     "classification": "lbt_dspy.signatures",
+    "teaching_plans": "lbt_dspy.exam.plans",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 
@@ -37,12 +44,15 @@ if TYPE_CHECKING:
     from lbt_dspy.errors import BudgetSpentError, LbTError, UserError
     from lbt_dspy.exam.examiner import Examiner
     from lbt_dspy.exam.grading import ExactMatch, Grader
+    from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
+    from lbt_dspy.exam.plans import teaching_plans
     from lbt_dspy.journal import Journal
     from lbt_dspy.lms.account import Account
     from lbt_dspy.lms.ledger import Ledger
     from lbt_dspy.lms.roles import LMRoles
     from lbt_dspy.signatures import classification
     from lbt_dspy.teleprompters.exemplars import LbTExemplars
+    from lbt_dspy.teleprompters.rerank import LbTRerank
     from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark
 
 

@@ -26,6 +26,11 @@ def request_seed(seed: int, *purpose: object) -> int:
     return digest_int(seed, *purpose) % (2**31 - 1)
 
 
+def rollout_seed(seed: int, rollout: int) -> int:
+    """Return the request seed, below 2**31, of a rollout (0 to 65,535): its number stands in the low 16 bits."""
+    return (seed % 2**15) << 16 | rollout
+
+
 def balanced(items: Sequence[T], size: int, label_of: Callable[[T], Hashable], rng: np.random.Generator) -> list[T]:
     """Draw `size` items without repetition, as evenly over the labels as the items allow.
 

@@ -6,8 +6,9 @@ import pytest
 import lbt_dspy
 
 SURFACE = [
-    "Account", "Budget", "BudgetSpentError", "Exam", "ExamProblem", "ExamReport", "Examiner", "ExactMatch", "Grader",
-    "Journal", "LMRoles", "LbTError", "LbTExemplars", "Ledger", "Mark", "UserError", "__version__", "classification",
+    "Account", "Budget", "BudgetSpentError", "Exam", "ExamMaker", "ExamProblem", "ExamReport", "Examiner", "ExactMatch",
+    "Fixed", "Grader", "Journal", "LMRoles", "LbTError", "LbTExemplars", "LbTRerank", "Ledger", "Mark", "Nearest",
+    "SameKind", "UserError", "Variants", "__version__", "classification", "teaching_plans",
 ]  # fmt: skip
 
 

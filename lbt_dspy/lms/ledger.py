@@ -126,6 +126,11 @@ class Ledger:
             self.stop()
             raise
 
+    @property
+    def stopped(self) -> bool:
+        """Whether this ledger asks no more."""
+        return self._stopped.is_set()
+
     def stop(self) -> None:
         """Send nothing more; calls that wait for their turn or their retry are given up."""
         self._stopped.set()

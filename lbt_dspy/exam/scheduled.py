@@ -1,0 +1,51 @@
+"""An exam of competing lessons, as far as its schedule lets it go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dspy
+
+from lbt_dspy.exam.examiner import Examiner
+from lbt_dspy.exam.schedule import Schedule
+from lbt_dspy.exam.table import ExamTable
+from lbt_dspy.lms.account import Account
+from lbt_dspy.types import ExamProblem, Seat
+
+if TYPE_CHECKING:
+    from lbt_dspy.types import Material
+
+
+def hold_exam(
+    examiner: Examiner,
+    table: ExamTable,
+    *,
+    materials: Sequence[Material],
+    problems: Sequence[ExamProblem],
+    students: Sequence[dspy.LM],
+    schedule: Schedule,
+    in_flight: int,
+    account: Account,
+) -> None:
+    """Fill the table until the schedule stops.
+
+    Args:
+        examiner: Holds the sittings.
+        table: Of the lessons, all cells open.
+        materials: What is read for each lesson of the table.
+        problems: The exam, the same for all lessons.
+        students: Who sits it.
+        schedule: Says which cells are asked next, and when to stop.
+        in_flight: Most cells asked at a time, at least 1.
+        account: Where the calls are counted.
+
+    Raises:
+        BudgetSpentError: The next call could exceed the budget.
+    """
+    while cells := schedule.next(table, in_flight):
+        seats = [
+            Seat(materials[cell.lesson], students[cell.student], problems[cell.problem], cell.sitting) for cell in cells
+        ]
+        for cell, sitting in zip(cells, examiner.sit(seats, account=account), strict=True):
+            table.record(cell, sitting.mark.value)

@@ -1,0 +1,44 @@
+"""The ledger of a compiled program: the one it was given, or one of its own in memory."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from lbt_dspy.budget import Budget
+from lbt_dspy.journal import Journal
+from lbt_dspy.lms.ledger import Ledger
+
+
+class OwnLedger:
+    """Gives the ledger; copies of a program share it, pickles and saved programs leave it out.
+
+    Args:
+        given: The ledger to use; `None`: one in memory, made at the first use, and made anew on the same journal after
+            an error or Ctrl-C has stopped it.
+        budget: Of the one in memory.
+    """
+
+    def __init__(self, given: Ledger | None, budget: Budget | None) -> None:
+        self._given = given
+        self._budget = budget
+        self._own: Ledger | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        if self._given is not None:
+            return self._given
+        with self._lock:
+            if self._own is None:
+                self._own = Ledger(Journal(), self._budget)
+            elif self._own.stopped:
+                self._own = Ledger(self._own.journal, self._budget)
+            return self._own
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OwnLedger:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OwnLedger, (None, None)

@@ -1,0 +1,120 @@
+"""Lessons: solutions of one teaching problem, sampled from a program, that exam students can learn from."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+
+from lbt_dspy.errors import LbTError, UserError
+from lbt_dspy.exam.paid_program import PaidProgram, Run, in_threads
+from lbt_dspy.lms.user_lm import engine_of
+from lbt_dspy.sampling import rollout_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledLesson:
+    """One sampled solution of the teaching problem."""
+
+    rollout: int
+    prediction: dspy.Prediction
+    """What the program answered."""
+    demonstration: dspy.Example
+    """What the lesson's predictor was asked and answered, as students read it."""
+    trace: tuple[tuple[str, dict[str, Any], dspy.Prediction], ...]
+    """(predictor's name, inputs, outputs) of every predictor that took part."""
+
+    @property
+    def text(self) -> str:
+        """All of its text; equal texts are the same lesson."""
+        return repr(sorted(self.demonstration.items()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LessonSampler:
+    """Samples lessons from a program, each with a rollout number and a request seed of its own."""
+
+    paid: PaidProgram
+    predictor: str
+    """Name of the predictor whose text is the lesson."""
+    temperature: float | None
+    """`None`: as the LM has it."""
+    seed: int
+
+    def sample(self, inputs: Mapping[str, Any], rollouts: Sequence[int]) -> list[SampledLesson | str]:
+        """Return a lesson per rollout or, where there is none, why.
+
+        Raises:
+            BudgetSpentError: The next call could exceed the budget.
+        """
+        return in_threads(self.paid.ledger, [functools.partial(self._one, inputs, rollout) for rollout in rollouts])
+
+    def _one(self, inputs: Mapping[str, Any], rollout: int) -> SampledLesson | str:
+        program, names, default = self.paid.copy(lambda name, lm: self._paid_lm(lm, rollout))
+        for predictor in program.predictors():
+            predictor.config = {k: v for k, v in predictor.config.items() if k not in ("temperature", "seed", "n")}
+        run = self.paid.run(program, default, inputs)
+        if run.prediction is None:
+            return run.reason or "no answer"
+        trace = tuple((names.get(id(p), ""), asked, answered) for p, asked, answered in run.trace)
+        return self._lesson(run, rollout, trace)
+
+    def _lesson(self, run: Run, rollout: int, trace: Any) -> SampledLesson | str:
+        turns = [(asked, answered) for name, asked, answered in trace if name == self.predictor]
+        if not turns:
+            return f"the predictor {self.predictor!r} was not asked"
+        asked, answered = turns[-1]
+        demonstration = dspy.Example({**asked, **answered}).with_inputs(*asked)
+        return SampledLesson(rollout=rollout, prediction=run.prediction, demonstration=demonstration, trace=trace)
+
+    def _paid_lm(self, lm: dspy.LM | None, rollout: int) -> dspy.LM | None:
+        if lm is None:
+            return None
+        engine = engine_of(lm)
+        config: dict[str, Any] = {}
+        if engine.takes_seed:
+            config["seed"] = rollout_seed(self.seed, rollout)
+        if engine.takes_temperature and self.temperature is not None:
+            config["temperature"] = self.temperature
+        return self.paid.paid(lm, "teacher", rollout, config)
+
+
+def lesson_predictor(program: dspy.Module, named: str | None, answer: str | None) -> tuple[str, str]:
+    """Return the name of the predictor whose text is the lesson, and the answer's field.
+
+    Args:
+        program: Any program.
+        named: The predictor's name, where it was given.
+        answer: The answer's field, where it is known; else the predictor's last output field.
+
+    Raises:
+        UserError: There is no such predictor, or several could be meant.
+    """
+    predictors = dict(program.named_predictors())
+    known = ", ".join(predictors) or "(none)"
+    if named is not None and named not in predictors:
+        raise UserError(f"the program has no predictor named {named!r}; known: {known}")
+    fitting = [named] if named is not None else list(predictors)
+    if len(fitting) > 1 and answer is not None:
+        fitting = [name for name in fitting if answer in predictors[name].signature.output_fields]
+    if len(fitting) != 1:
+        raise UserError(
+            f"the program has {len(predictors)} predictors ({known}) and the lesson could be the text of "
+            f"{len(fitting)} of them; name one with predictor="
+        )
+    return fitting[0], answer or list(predictors[fitting[0]].signature.output_fields)[-1]
+
+
+def check_some(lessons: Sequence[SampledLesson | str]) -> list[SampledLesson]:
+    """Return the lessons.
+
+    Raises:
+        LbTError: There are none.
+    """
+    found = [lesson for lesson in lessons if isinstance(lesson, SampledLesson)]
+    if not found:
+        raise LbTError(f"the program came to no answer in any of {len(lessons)} samples; the first: {lessons[0]}")
+    return found

@@ -1,0 +1,223 @@
+"""M1: pick the best of many sampled answers by teaching.
+
+Ning et al., "Can LLMs Learn by Teaching for Better Reasoning? A Preliminary Study", NeurIPS 2024, arXiv 2406.14629,
+section on observing the students' feedback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dspy
+from dspy.teleprompt import Teleprompter
+
+from lbt_dspy.budget import Budget
+from lbt_dspy.errors import UserError, check_at_least, check_choice
+from lbt_dspy.exam.examiner import Examiner
+from lbt_dspy.exam.grading import ExactMatch, Grader
+from lbt_dspy.exam.makers import ExamMaker
+from lbt_dspy.exam.render import current_adapter
+from lbt_dspy.exam.schedule import make_schedule
+from lbt_dspy.exam.students import ExamStudents
+from lbt_dspy.lms.account import Account
+from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.lms.own_ledger import OwnLedger
+from lbt_dspy.teleprompters.lessons import lesson_predictor
+from lbt_dspy.teleprompters.rerank_steps import ADDED_FIELDS, Reranking, rerank
+
+SELECTIONS = ("sum", "max", "avg", "maj")
+MOST_RATIONALES = 2**16
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LbTRerank(Teleprompter):  # type: ignore[misc]
+    """Answers with the best of many sampled answers: the one whose solutions teach students best.
+
+    Use it where the students' exam is like the question: functional variants, near neighbours or problems of the same
+    kind, with known answers. With unlike exam problems it may be worse than the majority; compare with
+    `selection="maj"`. Costs `rationales` teacher calls a question, and up to `rationales * students * problems *
+    sittings` student calls, of which the schedule saves most. See docs/m1.md.
+
+    Args:
+        exam_students: LMs, or names as on the command line (`embedded/...`, a LiteLLM model string, a name of the
+            `lm_config`). May be empty for `selection="maj"`.
+        exam: Makes the exam of a question, e.g. `Variants(bank)`. `None` only for `selection="maj"`.
+        grader: Marks the students' answers, and says which answers are the same; `None`: `ExactMatch(answer)`.
+        rationales: N, lessons sampled for a question, 1 to 65,536. The paper: 256; 24 is the affordable setting.
+        sittings: Sittings of each student on each exam problem after each lesson, at least 1.
+        selection: `sum`: the answer with the largest sum of LbT scores; `max`: that of the lesson with the best one;
+            `avg`: with the largest mean; `maj`: most lessons, no exam (self-consistency). Ties: more lessons, then
+            first seen.
+        schedule: `lossless`: stops an exam as soon as nothing can change the answer; `confident`: when the estimated
+            risk is at most `delta`; `full`: never (for LbT scores of every lesson).
+        delta: Risk of `confident`, in (0, 1): calibrated on average, not a guarantee for a question.
+        gate: Stop sampling when the first so many lessons agree (Li et al., ESC, arXiv 2401.10480), at least 2; `None`:
+            always sample all.
+        in_flight: Sittings asked at a time for one question, at least 1; more is faster and saves a little less.
+        temperature: Of the lessons, over whatever the LM has; `None`: as the LM has it.
+        config: Sampling settings of the sittings that a student's LM leaves open; `{"temperature": 0.7}` unless given.
+        demonstrations: Fixed demonstrations of the students' own, before every lesson.
+        rationale: False: students read the question and the answer of a lesson, not how it was found.
+        answer_field: The program's output field with the answer; `None`: the grader's field, else the last output.
+        predictor: Whose text is the lesson; `None`: the only predictor, or the only one that gives the answer's field.
+        adapter: Any DSPy adapter; `None`: the configured one, or `ChatAdapter`.
+        lm_config: A LiteLLM YAML for students given by name.
+        budget: Limits all calls of the compiled program, over its life; not beside `ledger`.
+        ledger: Pays for all calls, with journal, budget and workers; `None`: one in memory.
+        seed: Seeds lessons and sittings.
+
+    Raises:
+        UserError: An option is out of bounds.
+    """
+
+    exam_students: Sequence[dspy.LM | str]
+    exam: ExamMaker | None
+    grader: Grader | None = None
+    rationales: int = 24
+    sittings: int = 3
+    selection: str = "sum"
+    schedule: str = "lossless"
+    delta: float = 0.05
+    gate: int | None = None
+    in_flight: int = 16
+    temperature: float | None = 0.7
+    config: Mapping[str, Any] = field(default_factory=lambda: {"temperature": 0.7})
+    demonstrations: Sequence[dspy.Example] = ()
+    rationale: bool = True
+    answer_field: str | None = None
+    predictor: str | None = None
+    adapter: dspy.Adapter | None = None
+    lm_config: str | Path | None = None
+    budget: Budget | None = None
+    ledger: Ledger | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_at_least("rationales", self.rationales, 1, "it is the number of sampled answers")
+        if self.rationales > MOST_RATIONALES:
+            raise UserError(f"rationales must be at most {MOST_RATIONALES} but got {self.rationales}")
+        check_at_least("sittings", self.sittings, 1, "it is the number of sittings on each exam problem")
+        check_at_least("in_flight", self.in_flight, 1, "1 asks one sitting after the other")
+        check_at_least("seed", self.seed, 0, "seeds are whole numbers")
+        if self.gate is not None:
+            check_at_least("gate", self.gate, 2, "leave it out to sample all lessons")
+        if self.temperature is not None and not self.temperature >= 0:
+            raise UserError(f"temperature must be at least 0 but got {self.temperature!r}")
+        check_choice("selection", self.selection, SELECTIONS)
+        make_schedule(self.schedule, delta=self.delta, seed=self.seed, selection=self.selection)
+        if self.ledger is not None and self.budget is not None:
+            raise UserError("budget does not go with ledger, which has one of its own: Ledger(journal, budget)")
+        students = ExamStudents(self.exam_students, self.lm_config)
+        if self.selection != "maj" and (self.exam is None or not students.names):
+            raise UserError(f"selection {self.selection!r} needs exam= and exam_students=; 'maj' needs none")
+
+    def compile(
+        self,
+        student: dspy.Module,
+        *,
+        trainset: Sequence[dspy.Example] | None = None,
+        valset: Sequence[dspy.Example] | None = None,
+    ) -> RerankedProgram:
+        """Return the program that samples, examines and selects whenever it is called. Nothing is trained.
+
+        Args:
+            student: The program (DSPy's word; in learning by teaching it is the teacher). It is not changed.
+            trainset: Not used.
+            valset: Not used.
+
+        Raises:
+            UserError: The program has no predictor whose text could be the lesson, or several.
+        """
+        return RerankedProgram(student.deepcopy(), self)
+
+
+class RerankedProgram(dspy.Module):  # type: ignore[misc]
+    """A program that answers as `LbTRerank` says; called like the program that it holds.
+
+    Its `dspy.Prediction` has the fields of the program's, and beside them:
+
+    * `lbt_score`: of the chosen lesson, in [0, 1]; `None` when it was not examined (all lessons agreed);
+    * `votes`: answer to number of lessons, most first;
+    * `lessons`: all lessons, as `LessonRecord`;
+    * `exam`: how the exam went, as `ExamRecord`.
+
+    An exam that a schedule stopped early has marks for the lessons that were in doubt: enough for the choice, but no
+    LbT scores to compare lessons by; use `schedule="full"` for those.
+
+    Attributes:
+        program: The program. Other optimisers compile its predictors; DSPy saves them.
+        exam_students: The exam students, saved by name.
+    """
+
+    def __init__(self, program: dspy.Module, options: LbTRerank) -> None:
+        super().__init__()
+        self.program = program
+        self.exam_students = ExamStudents(options.exam_students, options.lm_config)
+        self._options = Options(options)
+        self._till = OwnLedger(options.ledger, options.budget)
+        grader = options.grader
+        known = options.answer_field or (None if grader is None else getattr(grader, "field", None))
+        self._predictor, self._answer = lesson_predictor(program, options.predictor, known)
+        taken = {name for p in program.predictors() for name in p.signature.output_fields} & set(ADDED_FIELDS)
+        if taken:
+            raise UserError(f"the program has an output field {min(taken)!r}, a name that the reranked program adds")
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Answer one question; what the exam maker asks for (such as `unique_id`) may stand beside the inputs."""
+        found = self.rerank(inputs)
+        trace = dspy.settings.trace
+        if trace is not None:
+            predictors = dict(self.program.named_predictors())
+            trace.extend((predictors[name], asked, given) for name, asked, given in found.trace if name in predictors)
+        return found.prediction
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        """As `forward`, in a thread of its own."""
+        return await asyncio.to_thread(self.forward, **inputs)
+
+    def rerank(self, inputs: Mapping[str, Any], *, account: Account | None = None, **changes: Any) -> Reranking:
+        """Answer one question, with the record of how.
+
+        Args:
+            inputs: As `forward` takes them.
+            account: Where the calls are counted.
+            changes: Options of `LbTRerank` for this call alone, e.g. `selection="max"`.
+
+        Raises:
+            BudgetSpentError: The next call could exceed the budget; what was answered stays in the journal.
+            UserError: An input is missing, or the exam cannot be made.
+            LbTError: No sample came to an answer.
+        """
+        options: LbTRerank = self._options.value
+        if changes:
+            options = dataclasses.replace(options, **changes)
+        ledger = self._till.ledger
+        grader = ExactMatch(self._answer) if options.grader is None else options.grader
+        examiner = Examiner(
+            self.program, predictor=self._predictor, grader=grader, ledger=ledger, adapter=options.adapter,
+            config=options.config, seed=options.seed, demonstrations=options.demonstrations,
+            rationale=options.rationale,
+        )  # fmt: skip
+        return rerank(
+            self.program, inputs, options=options, examiner=examiner, students=self.exam_students, answer=self._answer,
+            adapter=current_adapter(options.adapter), account=Account() if account is None else account,
+        )  # fmt: skip
+
+
+class Options:
+    """Holds the options of a program, which copies share and pickles keep without LMs, ledger and budget."""
+
+    def __init__(self, value: LbTRerank) -> None:
+        self.value = value
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Options:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = ExamStudents(self.value.exam_students, self.value.lm_config).names
+        return {"value": dataclasses.replace(self.value, exam_students=tuple(names), ledger=None, budget=None)}

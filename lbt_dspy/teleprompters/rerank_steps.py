@@ -1,0 +1,198 @@
+"""The steps of M1: sample, group, examine, select, record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import dspy
+
+from lbt_dspy.errors import UserError
+from lbt_dspy.exam.examiner import Examiner
+from lbt_dspy.exam.grading import Grader
+from lbt_dspy.exam.paid_program import PaidProgram
+from lbt_dspy.exam.schedule import make_schedule
+from lbt_dspy.exam.scheduled import hold_exam
+from lbt_dspy.exam.students import ExamStudents
+from lbt_dspy.exam.table import Candidate, ExamTable
+from lbt_dspy.lms.account import Account
+from lbt_dspy.teleprompters.lessons import LessonSampler, SampledLesson, check_some
+from lbt_dspy.types import ExamProblem
+
+if TYPE_CHECKING:
+    from lbt_dspy.teleprompters.rerank import LbTRerank
+
+ADDED_FIELDS = ("lbt_score", "votes", "lessons", "exam")
+
+
+class LessonRecord(NamedTuple):
+    """One lesson and how it did; a tuple, so that predictions can be saved as JSON."""
+
+    rollout: int
+    answer: str
+    group: int
+    """Equal for equivalent answers; numbered in the order in which they were first seen."""
+    score: float | None
+    """Mean mark over students, in [0, 1], of the sittings that were held; `None`: none was."""
+    lesson: dict[str, Any]
+    """What students read: inputs and outputs of the lesson's predictor."""
+
+
+class ExamRecord(NamedTuple):
+    """How the exam of one question went."""
+
+    selection: str
+    schedule: str
+    students: tuple[str, ...]
+    problems: int
+    """Exam problems; 0: there was no exam."""
+    sittings: int
+    """Sittings of the full exam, of distinct lessons."""
+    asked: int
+    measured: int
+    """Sittings with a mark; asked ones without are failed calls."""
+    lost: int
+    """Samples that gave no lesson: failed calls, unreadable answers."""
+    overturned: bool
+    """Whether another answer had more votes (or as many, and was seen first)."""
+
+    @property
+    def coverage(self) -> float:
+        """Measured share of the asked sittings, in [0, 1]; 1 when none was asked."""
+        return self.measured / self.asked if self.asked else 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reranking:
+    """An answer, and how it was found."""
+
+    prediction: dspy.Prediction
+    trace: tuple[tuple[str, dict[str, Any], dspy.Prediction], ...]
+    """(predictor's name, inputs, outputs) of the chosen lesson's run."""
+    lessons: tuple[LessonRecord, ...]
+    exam: ExamRecord
+
+
+def rerank(
+    program: dspy.Module,
+    inputs: Mapping[str, Any],
+    *,
+    options: LbTRerank,
+    examiner: Examiner,
+    students: ExamStudents,
+    answer: str,
+    adapter: dspy.Adapter,
+    account: Account,
+) -> Reranking:
+    """Sample lessons, group their answers, examine, select; see `LbTRerank`."""
+    asked, problems = exam_of(program, inputs, options)
+    lms = students.lms() if problems else []
+    paid = PaidProgram(program=program, adapter=adapter, ledger=examiner.ledger, account=account)
+    sampler = LessonSampler(paid=paid, predictor=examiner.name, temperature=options.temperature, seed=options.seed)
+    sampled = sample_lessons(sampler, asked, options, examiner.grader)
+    lessons = check_some(sampled)
+    groups = group_answers(lessons, examiner.grader)
+    distinct, candidates = distinct_lessons(lessons, groups)
+    rule = options.selection if problems else "maj"
+    table = ExamTable(
+        candidates, students=len(lms) or 1, problems=len(problems) or 1, sittings=options.sittings, selection=rule
+    )
+    sittings = table.open if problems else 0
+    schedule = make_schedule(options.schedule, delta=options.delta, seed=options.seed, selection=rule)
+    hold_exam(
+        examiner, table, materials=[(lessons[members[0]].demonstration,) for members in distinct], problems=problems,
+        students=lms, schedule=schedule, in_flight=options.in_flight, account=account,
+    )  # fmt: skip
+    chosen = schedule.choice(table)
+    scores = {i: table.score(place) for place, members in enumerate(distinct) for i in members}
+    best = best_lesson([i for i, group in enumerate(groups) if group == chosen], scores)
+    votes = Counter(groups)
+    exam = ExamRecord(
+        selection=options.selection, schedule=schedule.name, students=tuple(students.names) if problems else (),
+        problems=len(problems), sittings=sittings, asked=table.marked + table.failed, measured=table.marked,
+        lost=len(sampled) - len(lessons), overturned=chosen != max(votes, key=lambda g: (votes[g], -g)),
+    )  # fmt: skip
+    records = tuple(
+        LessonRecord(
+            lesson.rollout, str(lesson.prediction.get(answer)), group, _float(scores[i]), dict(lesson.demonstration)
+        )
+        for i, (lesson, group) in enumerate(zip(lessons, groups, strict=True))
+    )
+    names = {record.group: record.answer for record in reversed(records)}
+    fields = {
+        **dict(lessons[best].prediction.items()),
+        "lbt_score": _float(scores[best]),
+        "votes": {names[group]: count for group, count in votes.most_common()},
+        "lessons": list(records),
+        "exam": exam,
+    }
+    return Reranking(prediction=dspy.Prediction(**fields), trace=lessons[best].trace, lessons=records, exam=exam)
+
+
+def exam_of(
+    program: dspy.Module, inputs: Mapping[str, Any], options: LbTRerank
+) -> tuple[dict[str, Any], Sequence[ExamProblem]]:
+    """Return the program's inputs, without what only the exam maker asks for, and the exam.
+
+    Raises:
+        UserError: The exam cannot be made.
+    """
+    if options.exam is None or options.selection == "maj":
+        about = () if options.exam is None else options.exam.about
+        return _own_inputs(program, inputs, about), ()
+    own = _own_inputs(program, inputs, options.exam.about)
+    return own, options.exam.problems(dspy.Example(**inputs).with_inputs(*own))
+
+
+def sample_lessons(
+    sampler: LessonSampler, inputs: Mapping[str, Any], options: LbTRerank, grader: Grader
+) -> list[SampledLesson | str]:
+    """Sample all lessons or, with a gate, as many as it asks for when their answers agree."""
+    first = min(options.gate or options.rationales, options.rationales)
+    sampled = sampler.sample(inputs, range(first))
+    lessons = [lesson for lesson in sampled if isinstance(lesson, SampledLesson)]
+    if len(lessons) == first and len(set(group_answers(lessons, grader))) == 1:
+        return sampled
+    return sampled + sampler.sample(inputs, range(first, options.rationales))
+
+
+def group_answers(lessons: Sequence[SampledLesson], grader: Grader) -> list[int]:
+    """Return the group of each lesson's answer: equal for equal keys, one of its own for key `None`."""
+    groups: dict[Hashable, int] = {}
+    numbers = []
+    for i, lesson in enumerate(lessons):
+        key = grader.key(dict(lesson.prediction.items()))
+        numbers.append(groups.setdefault(("alone", i) if key is None else ("key", key), len(groups)))
+    return numbers
+
+
+def distinct_lessons(
+    lessons: Sequence[SampledLesson], groups: Sequence[int]
+) -> tuple[list[list[int]], list[Candidate]]:
+    """Return the members of each distinct lesson (equal text, so equal sittings), and its entry in the exam."""
+    by_text: dict[tuple[int, str], list[int]] = {}
+    for i, lesson in enumerate(lessons):
+        by_text.setdefault((groups[i], lesson.text), []).append(i)
+    distinct = list(by_text.values())
+    return distinct, [Candidate(answer=groups[members[0]], copies=len(members)) for members in distinct]
+
+
+def best_lesson(members: Sequence[int], scores: Mapping[int, Fraction | None]) -> int:
+    """Return the lesson with the best LbT score, unmeasured ones last; ties go to the first."""
+    return max(members, key=lambda i: (scores[i] is not None, scores[i] or 0))
+
+
+def _own_inputs(program: dspy.Module, inputs: Mapping[str, Any], about: Sequence[str]) -> dict[str, Any]:
+    """Return the inputs but those that only the exam maker knows."""
+    known = {name for predictor in program.predictors() for name in predictor.signature.input_fields}
+    own = {name: value for name, value in inputs.items() if name not in about or name in known}
+    if not own:
+        raise UserError("the program was called without inputs; give them by name, e.g. program(question=...)")
+    return own
+
+
+def _float(score: Fraction | None) -> float | None:
+    return None if score is None else float(score)
