@@ -26,6 +26,16 @@ def request_seed(seed: int, *purpose: object) -> int:
     return digest_int(seed, *purpose) % (2**31 - 1)
 
 
+def rollout_seed(seed: int, rollout: int) -> int:
+    """Return the request seed of one rollout: its number in the low 16 bits, `seed` modulo 2**15 above; 31 bits in all.
+
+    Args:
+        seed: Of the run.
+        rollout: Number of the sample, in [0, 2**16).
+    """
+    return (seed % 2**15) << 16 | rollout
+
+
 def balanced(items: Sequence[T], size: int, label_of: Callable[[T], Hashable], rng: np.random.Generator) -> list[T]:
     """Draw `size` items without repetition, as evenly over the labels as the items allow.
 
