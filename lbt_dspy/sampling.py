@@ -27,7 +27,12 @@ def request_seed(seed: int, *purpose: object) -> int:
 
 
 def rollout_seed(seed: int, rollout: int) -> int:
-    """Return the request seed, below 2**31, of a rollout (0 to 65,535): its number stands in the low 16 bits."""
+    """Return the request seed of one rollout: its number in the low 16 bits, `seed` modulo 2**15 above; 31 bits in all.
+
+    Args:
+        seed: Of the run.
+        rollout: Number of the sample, in [0, 2**16).
+    """
     return (seed % 2**15) << 16 | rollout
 
 

@@ -8,7 +8,7 @@ from lbt_dspy.benchmarks.labelled_data import load_data
 from lbt_dspy.lms.embedded import NAMES, STUDENTS, embedded_lm
 from lbt_dspy.lms.embedded.classifiers import TextClassifier
 from lbt_dspy.lms.embedded.engines import reflect, swap_cases
-from lbt_dspy.lms.embedded.prompt import read_question
+from lbt_dspy.lms.prompt import read_question
 from lbt_dspy.sampling import stream
 from lbt_dspy.signatures import Reflect, Revise
 

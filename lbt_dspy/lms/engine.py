@@ -40,7 +40,7 @@ class ModelEngine(ABC):
     """
 
     in_process = False
-    """True: runs in this process, costs nothing, cannot fail for outside reasons; called in the caller's thread."""
+    """True: runs in this process, costs nothing, fails by `NoReply` alone; called in the caller's thread."""
     takes_seed = True
     """Whether requests may carry a `seed`."""
     takes_temperature = True

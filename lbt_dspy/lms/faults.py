@@ -67,6 +67,8 @@ def fault_of(error: BaseException, secrets: tuple[str, ...] = ()) -> Fault:
     message = scrub(str(getattr(error, "message", None) or error), secrets)[:MAX_REASON]
     if isinstance(error, NotSent):
         return Fault(reason=f"no deployment free: {message}", sent=False, wait=error.wait)
+    if isinstance(error, NoReply):
+        return Fault(reason=f"no reply: {message}", retry=False)
     if isinstance(error, lm15.InvalidRequestError) and FILTERED.search(message):
         return Fault(reason=f"content filter: {message}", kind="content")
     for kinds, meaning in MEANINGS:
@@ -82,3 +84,7 @@ class NotSent(Exception):  # noqa: N818 - a state, not an error: the call waits 
     def __init__(self, message: str, wait: float) -> None:
         super().__init__(message)
         self.wait = wait
+
+
+class NoReply(Exception):  # noqa: N818 - a state, not an error: this call is lost, others go on
+    """A model has no reply to this request, and never will have; also models in this process may say so."""

@@ -19,7 +19,7 @@ from lbt_dspy.errors import ModelRejectedError, ModelUnreachableError, StoppedEr
 from lbt_dspy.journal import Journal
 from lbt_dspy.lms.account import Account, Watcher
 from lbt_dspy.lms.engine import Answer, ModelEngine
-from lbt_dspy.lms.faults import Fault, fault_of
+from lbt_dspy.lms.faults import Fault, NoReply, fault_of
 from lbt_dspy.sampling import digest_int
 from lbt_dspy.types import Reply
 
@@ -171,7 +171,7 @@ class Ledger:
             for call in calls:
                 self.budget.reserve(0.0)
                 self.budget.settle(0.0, 0.0)
-                reply = replies[call.key] = _in_process_reply(call.engine.answer(call.request, ()))
+                reply = replies[call.key] = _in_process_reply(call)
                 by_name.setdefault(call.engine.name, []).append((call.key, reply))
         finally:
             for name, rows in by_name.items():
@@ -294,5 +294,9 @@ class Ledger:
             )
 
 
-def _in_process_reply(answer: Answer) -> Reply:
+def _in_process_reply(call: Call) -> Reply:
+    try:
+        answer = call.engine.answer(call.request, ())
+    except NoReply as error:
+        return Reply(None, fault_of(error).reason)
     return Reply(answer.text, logprobs=answer.logprobs)

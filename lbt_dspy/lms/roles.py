@@ -1,4 +1,4 @@
-"""Names to language models: LiteLLM YAML names, model strings, vLLM addresses, embedded models."""
+"""Names to language models: LiteLLM YAML names, model strings, vLLM addresses, embedded and recorded models."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from lbt_dspy.errors import UserError
 from lbt_dspy.lms.config import Deployment, LMConfig, read_config, targets, usable
 from lbt_dspy.lms.embedded import NAMES, PREFIX, embedded_lm
 from lbt_dspy.lms.engine import lm_of
+from lbt_dspy.lms.recorded import PREFIX as RECORDED
+from lbt_dspy.lms.recorded import recorded_lm
 
 ADDRESSED = re.compile(r"^(?P<model>(?P<provider>[\w-]+)/.+)@(?P<url>https?://.+)$")
 
@@ -22,9 +24,10 @@ ADDRESSED = re.compile(r"^(?P<model>(?P<provider>[\w-]+)/.+)@(?P<url>https?://.+
 class LMRoles:
     """Gives the `dspy.LM` of a name.
 
-    A name is, in this order: (a) a `model_name` of the YAML; (b) an `embedded/...` model; (c)
-    `hosted_vllm/MODEL@http://host:port/v1` (any provider that takes an address); (d) any LiteLLM model string such as
-    `openai/gpt-4o-mini`. All but the embedded ones go through one LiteLLM Router.
+    A name is, in this order: (a) a `model_name` of the YAML; (b) an `embedded/...` model; (c) `recorded/DIR` or
+    `recorded/DIR@FILE`, outputs recorded before (see `RecordedEngine`); (d) `hosted_vllm/MODEL@http://host:port/v1`
+    (any provider that takes an address); (e) any LiteLLM model string such as `openai/gpt-4o-mini`. Those of (a), (d)
+    and (e) go through one LiteLLM Router.
 
     Args:
         config: A LiteLLM proxy-style YAML; `None`: no names of kind (a).
@@ -60,17 +63,19 @@ class LMRoles:
                     found[name] = lm_of(RouterEngine(name, router, config, ready), **group[0].sampling)
         for name, group in wanted.items():
             if not group:
-                found[name] = embedded_lm(name)
+                found[name] = recorded_lm(name) if name.startswith(RECORDED) else embedded_lm(name)
         return [found[name] for name in names]
 
     def _deployments(self, name: str) -> list[Deployment]:
-        """Return the deployments of a name; none for an embedded model."""
+        """Return the deployments of a name; none for a model in this process."""
         listed = [d for d in self._config.deployments if d.name == name]
         if listed:
             return listed
         if name.startswith(PREFIX):
             if name not in NAMES:
                 raise UserError(f"unknown model {name!r}; {self._known(name)}")
+            return []
+        if name.startswith(RECORDED):
             return []
         addressed = ADDRESSED.match(name)
         if addressed:
@@ -91,7 +96,7 @@ class LMRoles:
         hint = f"did you mean {near[0]!r}? " if near else ""
         return (
             f"{hint}known: {', '.join(names)}; or a LiteLLM model string such as openai/gpt-4o-mini, or "
-            "hosted_vllm/MODEL@http://host:port/v1"
+            f"hosted_vllm/MODEL@http://host:port/v1, or {RECORDED}DIR"
         )
 
 

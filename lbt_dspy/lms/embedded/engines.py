@@ -14,10 +14,10 @@ from dspy.lm15 import Request
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.embedded.classifiers import Fit, TextClassifier
-from lbt_dspy.lms.embedded.prompt import Prompt, PromptReader, question_text, read_question, write_answer
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.logprobs import encode
+from lbt_dspy.lms.prompt import Prompt, PromptReader, question_text, read_question, write_answer
 from lbt_dspy.sampling import digest_int, stream
 from lbt_dspy.signatures import REFLECT_OUTPUT, REVISE_OUTPUT, UNREADABLE
 

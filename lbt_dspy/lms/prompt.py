@@ -1,4 +1,4 @@
-"""Read a rendered prompt back: demonstrations, the question, and the layout of the answer.
+"""Read a rendered prompt back, for models in this process: demonstrations, the question, the layout of the answer.
 
 Understands DSPy's `ChatAdapter` and `JSONAdapter`.
 """
@@ -55,8 +55,8 @@ def read_question(text: str) -> tuple[dict[str, str], list[str], bool]:
             names = [name for name in re.findall(pattern, "`" + wish) if name != "completed"]
             return chat_sections(body), names, as_json
     raise UserError(
-        "an embedded model got a prompt that it cannot read; it understands dspy.ChatAdapter and dspy.JSONAdapter: "
-        f"...{text[-80:]!r}"
+        "a model in this process got a prompt that it cannot read; it understands dspy.ChatAdapter and "
+        f"dspy.JSONAdapter: ...{text[-80:]!r}"
     )
 
 
