@@ -1,0 +1,155 @@
+"""The final answer that a text of a model states: the last statement counts, a loop or a cut before it is no answer."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST_TEXT = 20_000
+LONGEST_ANSWER = 1_000
+GAVE_UP = "no solution"
+
+_BOX = re.compile(r"\\+(?:boxed|fbox)\s*(?:\{|(?=[\d\\]))")
+_STATEMENT = re.compile(
+    r"\banswers?\b[*_]*(?:\s*\([^()\n]{0,40}\))?\s*(?:\bis\b|\bare\b|\b(?:would|should|must|will) be\b|[:=])[*_]*"
+    r"|^[ \t]*A:|^[ \t]*####|^[ \t#*]*(?:final|correct) answer[*_]*[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SENTENCE_END = re.compile(r"[.!](?=\s+[A-Z\\$*(]|\s*$)|\n")
+_DISPLAY = re.compile(r"\s*(\\\[|\$\$)(.*?)(\\\]|\$\$|$)", re.DOTALL)
+_GIVING_UP = re.compile(
+    r"no[_\\ ]+solution|\bno (?:real |such |unique )?(?:solution|answer|value|number)s?\b"
+    r"|cannot be (?:determined|solved|found)|impossible to (?:determine|solve|find)"
+    r"|(?:not|in)\s?(?:sufficient|enough) information|not sufficient to determine",
+    re.IGNORECASE,
+)
+_PLEASANTRY = re.compile(r"\s*I hope (?:it|this)\b.*", re.DOTALL)
+_COPULA = re.compile(r"(?:\b(?:is|are|was|were|be|equals?|equal to|get|gets|gives?|has|have)\b|[=:])\s*", re.IGNORECASE)
+_CONCLUSION = re.compile(r"\b(?:therefore|thus|hence|so|total|finally|answer)\b|=", re.IGNORECASE)
+_NUMBER = re.compile(r"-?[$£€]?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*%)?|-?\.\d+")
+_MATH = re.compile(r"\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_WORDY = re.compile(
+    r"\s*[\"'*]*(?!sqrt|pi\b|inf|log|sin|cos|tan|oo\b|arc|text)[A-Za-z][a-z']+[\s,:][\s]*[^\s=<>^_+*/-]"
+)
+
+
+def final_answer(text: str) -> str | None:
+    r"""Return the answer that the text states last, as it is written, or `None` when it states none.
+
+    A statement is a `\boxed{...}`, "the answer is ...", "A: ..." or "#### ...". Without one it is the value of the last
+    sentence, provided that the text neither loops nor breaks off. Takes time linear in the text.
+    """
+    text = text[-LONGEST_TEXT:].replace("\x00", "").replace("\x08oxed", "\\boxed").replace("\x0crac", "\\frac").strip()
+    answer = _stated(text)
+    if answer is None and not loops(text):
+        answer = _concluded(text)
+    answer = (answer or "").strip()
+    return answer if 0 < len(answer) <= LONGEST_ANSWER else None
+
+
+def loops(text: str) -> bool:
+    """Whether the text ends in at least four repeats, over 60 characters or more, of the same piece."""
+    tail = text[-600:]
+    for start in range(len(tail) - 12, len(tail) // 4, -1) if len(tail) >= 60 else ():
+        period = len(tail) - start
+        covered = tail[max(0, len(tail) - max(4 * period, 60)) :]
+        if len(covered) >= 4 * period and covered[:-period] == covered[period:]:
+            return True
+    return len(tail) >= 60 and any(tail[-60:] == (tail[-p:] * 60)[-60:] for p in range(1, 13))
+
+
+def _stated(text: str) -> str | None:
+    boxes = list(_BOX.finditer(text))
+    statements = list(_STATEMENT.finditer(text))
+    if boxes and (not statements or boxes[-1].start() > statements[-1].start()):
+        answer = _boxed(text, boxes[-1])
+        return GAVE_UP if "NO_SOLUTION" in text[boxes[-1].end() :] else answer
+    for place, statement in enumerate(reversed(statements)):
+        rest = text[statement.end() :]
+        if place == 0 and "NO_SOLUTION" in rest:
+            return GAVE_UP
+        answer = _statement(rest)
+        if answer:
+            return answer
+        if boxes and boxes[-1].start() > (statements[-place - 2].start() if place + 2 <= len(statements) else -1):
+            return _boxed(text, boxes[-1])
+    return None
+
+
+def _boxed(text: str, box: re.Match[str]) -> str:
+    """Return what the box holds, and the minus sign that some models leave before it."""
+    start = end = box.end()
+    depth = int(text[box.end() - 1] == "{")
+    if not depth:
+        bare = re.match(r"-?[\d.,]*\d|\\\w+(?:\{[^{}]*\})*", text[start:])
+        return bare.group() if bare else ""
+    for end, sign in enumerate(text[start:], start):
+        depth += (sign == "{") - (sign == "}")
+        if not depth:
+            break
+        if sign == "\n" and text[start:end].strip() and "\\begin" not in text[start:end]:
+            break
+    minus = re.search(r"(?:[=$(\[]|\bis|^)\s*-\s*$", text[: box.start()])
+    return ("-" if minus else "") + text[start:end]
+
+
+def _statement(rest: str) -> str:
+    """Return the answer at the start of what follows "the answer is"."""
+    rest = rest.lstrip(" \t\n:*_=>")
+    display = _DISPLAY.match(rest)
+    if display:
+        return display.group(2)
+    first = _PLEASANTRY.sub("", _first_sentence(rest))
+    if first.endswith("?"):
+        return _concluded(rest[len(first) :].strip()) or ""
+    return of_sentence(first) if _WORDY.match(first) else first
+
+
+def _first_sentence(text: str) -> str:
+    if text.startswith("\\begin"):
+        return re.split(r"(?<=\\end\{pmatrix\})|(?<=\\end\{bmatrix\})|\n\n", text, maxsplit=1)[0]
+    end = _SENTENCE_END.search(text)
+    return text[: end.start()] if end else text
+
+
+def _concluded(text: str) -> str | None:
+    """Return the value of the last sentence of a text without a statement."""
+    if "NO_SOLUTION" in text:
+        return GAVE_UP
+    lines = [line for line in text.splitlines() if line.strip(" `~*#\t")]
+    if not lines:
+        return None
+    if len(lines) == 1 and not _WORDY.match(lines[0]):
+        return lines[0].strip(" `~*")
+    block = re.search(r"(?:\\\[|\$\$)((?:(?!\\\[|\$\$).)*?)(?:\\\]|\$\$)\s*$", text, re.DOTALL)
+    if block:
+        return block.group(1)
+    sentences = [s for s in re.split(r"(?<=[.!])\s+(?=[A-Z])", lines[-1].strip()) if s.strip()]
+    last = sentences[-1] if sentences else ""
+    whole = re.search(r"[.!)\]}$\d%°*`]$", last) is not None
+    return of_sentence(last.rstrip(".!")) if whole or _CONCLUSION.search(last) else None
+
+
+def of_sentence(sentence: str) -> str:
+    """Return the value that a sentence states: its last formula, or the number after its last "is" or "="."""
+    if _GIVING_UP.search(sentence):
+        return GAVE_UP
+    formulas = [next(filter(None, m.groups())) for m in _MATH.finditer(sentence) if _is_formula(m)]
+    if formulas:
+        return formulas[-1]
+    for copula in reversed(list(_COPULA.finditer(sentence))):
+        rest = sentence[copula.end() :]
+        if re.match(r"(?:about |approximately |only |exactly )?[-$£€(\[\\√.]*\d|[-(\[]?\\|√|sqrt", rest):
+            return rest
+    numbers = _NUMBER.findall(sentence)
+    return numbers[-1] if numbers else sentence
+
+
+def _is_formula(match: re.Match[str]) -> bool:
+    """A pair of dollar signs may be two prices."""
+    inside = match.group(1)
+    return inside is None or not re.search(r"[A-Za-z]{3,} |\s$", re.sub(r"\\[a-z]+|\\text\{[^}]*\}", "", inside))
+
+
+def gives_up(answer: str) -> bool:
+    """Whether the answer is that there is none."""
+    return _GIVING_UP.search(answer) is not None

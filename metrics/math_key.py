@@ -1,0 +1,282 @@
+"""The key of an answer: a text that is equal for answers that are the same."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+
+from lbt_dspy.metrics.math_extract import GAVE_UP, gives_up
+from lbt_dspy.metrics.math_normal import number, plain, without_degrees
+from lbt_dspy.metrics.math_pool import Workers
+
+LATE = "took too long: "
+KEPT_KEYS = 1 << 16
+LONGEST_EXPRESSION = 300
+DEEPEST = 12
+
+_OPEN, _CLOSE = "([{«", ")]}»"
+_LETTER = re.compile(r"\(?([A-H])(?:\)(?:\W.*)?|[.:]\s.*)?$", re.DOTALL)
+_APPROXIMATE = re.compile(
+    r"\\approx|\\simeq|\(?\s*(?:or|which is|i\.e\.)\s+(?:approximately|about|roughly|around)"
+    r"|\(\s*(?:approx|about|rounded)|,\s*(?:approximately|about|if|so)\b|\b(?:where|when|which|since|because|for any)\b"
+)
+_LEAD = re.compile(r"(?:approximately|approx\.?|about|roughly|around|exactly|only|a total of|both)\s+", re.IGNORECASE)
+_MEMBER = re.compile(r"^[a-zA-Z](?:\([a-z]\))?\s*\\in(?![a-z])\s*(?=[(\[«{\\])")
+_BASE = re.compile(r"\(?([0-9A-F]+)\)?\s*(?:_\s*\{?\s*(\w+)\s*\}?|\(?\s*(?:in )?base[ -](\w+)\)?)$")
+_BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
+_WORDS = {
+    name: str(value)
+    for value, name in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
+}
+_VALUE = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+)?")
+_NAMES = r"sqrt|pi|sin|cos|tan|cot|sec|csc|log|ln|inf|infty|infinity|oo|exp|arc\w*|cdot|times|mod|and|or|base|choose|cr"
+_UNIT = re.compile(
+    rf"\s+(?!(?:{_NAMES})\b)[a-zA-Z]{{3,}}"
+    r"|\s*(?<![a-zA-Z\\])(?:cm|mm|km|kg|mg|lbs?|oz|ft|in|mi|hrs?|mL|ml|mph|dollars?|cents?|USD|units?|sq|am|pm|a\.m|p\.m)\b"
+    r"|(?<=\d)\s+[mgshL](?![a-zA-Z(])(?:\s*\^\s*\{?\d\}?)?$"
+    rf"|(?<=\d)(?!(?:{_NAMES}))(?=[a-z]*[aeiou])[a-z]{{4,}}"
+)
+_COMPOUND = re.compile(r"\D*?[a-z]{2,},?\s+(?:and\s+)?[\d.]+\s*[a-z]{2,}", re.IGNORECASE)
+_SIDES = re.compile(r"\\le(?![a-z])|\\ge(?![a-z])|<|>")
+_TEXT = re.compile(r"[A-Za-z][A-Za-z ',.\-()]*$")
+_ABSURD = re.compile(r"\^[^+\-*/=,]*\^[^+\-*/=,]*\^|\^\s*\{?\s*\(?\d{5,}|\d{5,}\s*\)?\s*!|!\s*\)?\s*!|\d{400,}")
+
+workers = Workers()
+
+
+@lru_cache(maxsize=KEPT_KEYS)
+def key_of(answer: str) -> str | None:
+    """Return the key of an answer, `None` when it says nothing; it begins with `LATE` when that took too long."""
+    text = plain(answer)
+    return _key(text) if re.search(r"\w|\\", text) else None
+
+
+@lru_cache(maxsize=KEPT_KEYS)
+def fingerprint(latex: str) -> str:
+    """Return the key of an expression, worked out by Math-Verify and SymPy in another process."""
+    raw = re.sub(r"\s+", "", latex)
+    if len(latex) > LONGEST_EXPRESSION or _ABSURD.search(latex) or _depth(latex) > DEEPEST:
+        return LATE + raw
+    reply = workers.ask(_as_latex(latex))
+    return LATE + raw if reply.get("late") else reply["key"] or f'"{raw}"'
+
+
+def equation(text: str) -> str | None:
+    """Return a key of an equation in x, y, z that does not change with its form, `None` when it is none."""
+    sides = _split(plain(text), "=")
+    if len(sides) != 2 or len(set(re.findall(r"(?<![a-zA-Z\\])[xyz]", text))) < 2:
+        return None
+    values = re.search(r"\[(.*); (.*)\]", fingerprint(f"({sides[0]})-({sides[1]})"))
+    try:
+        return f"equation {float(Fraction(values[1]) / Fraction(values[2])):.9e}" if values else None
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def _key(text: str) -> str:
+    text = _LEAD.sub("", text.lstrip(" ,;:'").rstrip(" .,;:'"))
+    value = number(text.rstrip("% "))
+    if value is not None:
+        return str(value)
+    if gives_up(text):
+        return GAVE_UP
+    letter = _LETTER.match(text)
+    if letter:
+        return f"({letter[1]})"
+    return _of_parts(text)
+
+
+def _of_parts(text: str) -> str:
+    exact = _exact(text)
+    if exact != text:
+        return _key(exact)
+    text = _MEMBER.sub("", text)
+    if len(_split(text, "=")) > 1:
+        return _of_chain(text)
+    compound = _COMPOUND.match(text)
+    items = [text] if compound else _items(text)
+    if len(items) > 1:
+        return _of_set(items, text)
+    if r"\pm" in text and not text.startswith("\\begin"):
+        return _of_set([text.replace(r"\pm", "+"), text.replace(r"\pm", "-")], text)
+    for shape in (_matrix, _bracketed, _inequality, _in_base, _infinite):
+        key = shape(text)
+        if key is not None:
+            return key
+    return _text(text) if compound else _of_value(text)
+
+
+def _exact(text: str) -> str:
+    """Return what is given as exact, where an approximation or an explanation follows."""
+    after = _APPROXIMATE.search(text)
+    if after is None:
+        return text
+    before, rest = text[: after.start()].strip(" ,("), text[after.end() :]
+    return before if re.search(r"\d|\\[a-z]", before) or (not re.search(r"\d", rest) and before) else rest
+
+
+def _of_chain(text: str) -> str:
+    """Return the key of the last side; of the equation where it is not a value that is stated."""
+    sides = [side.strip() for side in _split(text, "=") if side.strip()]
+    if not sides:
+        return _text(text)
+    left = set(re.findall(r"(?<![a-zA-Z\\])[xyz](?![a-zA-Z(])", sides[0]))
+    bare = re.fullmatch(r"[a-zA-Z]|\([a-z, ]+\)|[a-zA-Z]\([^()]*\)", sides[0])
+    if len(sides) == 2 and not bare and (len(left) > 1 or (left and sides[1] == "0")):
+        return equation(text) or _text(text)
+    values = [number(side) for side in sides[-2:]]
+    if len(values) == 2 and values[0] is not None and values[1] is not None and values[0] != values[1]:
+        rounded = "." in sides[-1] and abs(values[0] - values[1]) <= abs(values[0]) / 100
+        return str(values[0]) if rounded else _text(text)
+    return _key(sides[-1])
+
+
+def _of_set(items: list[str], text: str) -> str:
+    keys = [_key(item) for item in items if item.strip()]
+    late = next((key for key in keys if key.startswith(LATE)), None)
+    if late is not None:
+        return late
+    if any(key.startswith('"') for key in keys):
+        return _text(text)
+    shares = {str(Fraction(k) / 100): k for k, i in zip(keys, items, strict=False) if i.strip().endswith("%")}
+    members = {member for key in keys for member in _members(key)}
+    members -= {shares[key] for key in members & set(shares)}
+    return members.pop() if len(members) == 1 else "{" + " | ".join(sorted(members)) + "}"
+
+
+def _members(key: str) -> list[str]:
+    return key[1:-1].split(" | ") if key.startswith("{") else [key]
+
+
+def _items(text: str) -> list[str]:
+    for separator in (r"\cup", ";", ",", "and", "or"):
+        parts = _split(text, separator)
+        if len(parts) > 1:
+            return [item for part in parts if part.strip() for item in _items(part)]
+    return [text]
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split at a sign or word that is outside of all brackets; a comma before three digits is no separator."""
+    if separator not in text:
+        return [text]
+    parts, depth, last = [], 0, 0
+    for place, sign in enumerate(text):
+        depth += (sign in _OPEN) - (sign in _CLOSE)
+        if depth <= 0 and text.startswith(separator, place) and _separates(text, separator, place):
+            parts.append(text[last:place])
+            last = place + len(separator)
+    return [*parts, text[last:]]
+
+
+def _separates(text: str, separator: str, place: int) -> bool:
+    if separator == ",":
+        return not re.match(r"(?:,\d{3})+(?!\d)", text[place:]) or not text[:place][-1:].isdigit()
+    if separator.isalpha():
+        return not text[place - 1 : place].strip() and not text[place + len(separator) :][:1].strip()
+    return separator != "=" or text[place - 1 : place] not in ("!", "<", ">")
+
+
+def _matrix(text: str) -> str | None:
+    inside = re.match(r"\\begin\s*\{([pbvB]?matrix|array)\}(.*?)\\end\s*\{\1\}", text)
+    if inside is None:
+        return None
+    rows = [[_key(cell) for cell in row.split("&")] for row in inside[2].split(r"\cr") if row.strip()]
+    flat = [cell for row in rows for cell in row]
+    if len(flat) == max(len(rows), len(rows[0]) if rows else 0):
+        return f"({', '.join(flat)})"
+    return f"[{'; '.join(', '.join(row) for row in rows)}]"
+
+
+def _bracketed(text: str) -> str | None:
+    """Return the key of a tuple, an interval, a set, or of what stands alone in brackets."""
+    if text[0] not in _OPEN or text[-1] not in _CLOSE or _closing(text) != len(text) - 1:
+        return None
+    inside = text[1:-1]
+    parts = inside.split(",") if re.fullmatch(r"-?\d+(,-?\d+)+", inside) else _split(inside, ",")
+    if len(parts) == 1:
+        return _key(inside) if inside.strip() else None
+    if text[0] in "«{":
+        return _of_set(parts, text)
+    keys = [_key(part) for part in parts]
+    late = next((key for key in keys if key.startswith(LATE)), None)
+    vector = text[0] == "[" and text[-1] == "]" and len(keys) > 2
+    return late or ("(" if vector else text[0]) + ", ".join(keys) + (")" if vector else text[-1])
+
+
+def _closing(text: str) -> int:
+    depth = 0
+    for place, sign in enumerate(text):
+        depth += (sign in _OPEN) - (sign in _CLOSE)
+        if depth == 0:
+            return place
+    return -1
+
+
+def _inequality(text: str) -> str | None:
+    """Return the interval that an inequality of one variable is."""
+    signs = _SIDES.findall(text)
+    sides = [side.strip() for side in _SIDES.split(text)]
+    if len(signs) not in (1, 2):
+        return None
+    if len(signs) == 1:
+        if re.fullmatch(r"[a-z]", sides[1]):
+            sides, signs = sides[::-1], [{"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}[signs[0]]]
+        if not re.fullmatch(r"[a-z]", sides[0]):
+            return None
+        closed = "[]" if "\\" in signs[0] else "()"
+        below = signs[0] in ("<", r"\le")
+        return f"(-oo, {_key(sides[1])}{closed[1]}" if below else f"{closed[0]}{_key(sides[1])}, oo)"
+    if signs[0] in (">", r"\ge"):
+        sides, signs = sides[::-1], [{">": "<", r"\ge": r"\le"}.get(s, s) for s in signs[::-1]]
+    if not re.fullmatch(r"[a-z]", sides[1]) or not set(signs) <= {"<", r"\le"}:
+        return None
+    return f"{'(['['e' in signs[0]]}{_key(sides[0])}, {_key(sides[2])}{')]'['e' in signs[1]]}"
+
+
+def _in_base(text: str) -> str | None:
+    digits = _BASE.match(text)
+    base = digits and (digits[2] or digits[3]).lower()
+    return f"{digits[1]}_{_BASES.get(base, base)}" if digits and base and (base in _BASES or base.isdigit()) else None
+
+
+def _infinite(text: str) -> str | None:
+    sign = re.fullmatch(r"([-+]?)\s*(?:(?:negative )?infinity|\\infty|\\?inf|oo|infty)", text, re.IGNORECASE)
+    return sign and ("-oo" if sign[1] == "-" or "negative" in text.lower() else "oo")
+
+
+def _of_value(text: str) -> str:
+    """Return the key of one value, without its unit."""
+    text = without_degrees(text)
+    lead = _VALUE.match(text)
+    unit = _UNIT.search(text)
+    if unit and unit.start() and re.search(r"[\d)}]|\\pi|^[a-z]\b", text[: unit.start()]):
+        return _key(text[: unit.start()])
+    value = number(text)
+    if value is not None:
+        return str(value)
+    if lead and number(lead.group()) is not None and re.match(r"\s*%", text[lead.end() :]):
+        return str(number(lead.group()))
+    if re.search(r"[A-Za-z]{3,}", re.sub(rf"\\[A-Za-z]+|\b(?:{_NAMES})\b", "", text)) and not re.search(r"\d", text):
+        return _text(text)
+    return fingerprint(text) if re.search(r"\d|\\|^[a-zA-Z]\b|[+*/^-]|^[a-z]{2}$", text) else _text(text)
+
+
+def _text(text: str) -> str:
+    words = re.sub(r"^(?:an?|the)\s+", "", " ".join(text.casefold().replace('"', "").split()).strip(" .,:'()"))
+    return _WORDS.get(words, f'"{words}"')
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for sign in text:
+        depth += (sign in _OPEN) - (sign in _CLOSE)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _as_latex(text: str) -> str:
+    text = re.sub(r"(?<!\\)\bsqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
+    text = re.sub(r"(?<!\\)\bsqrt\s*(\d+)", r"\\sqrt{\1}", text)
+    return re.sub(r"(?<![\\a-zA-Z])(pi|sqrt|sin|cos|tan|log|ln)(?![a-zA-Z])", r"\\\1 ", text)

@@ -1,0 +1,95 @@
+"""A few processes that work expressions out, for threads and forks of one program (see `math_worker.py`)."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import queue
+import select
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any, cast
+
+SCRIPT = Path(__file__).with_name("math_worker.py")
+WORKERS = max(1, min(4, os.cpu_count() or 1))
+WALL_SECONDS = 20.0
+
+
+class Worker:
+    """One process, started with its first question."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, question: str) -> dict[str, Any]:
+        """Return the reply.
+
+        Raises:
+            OSError: The process ended, or gave no reply in time.
+            ValueError: It replied something else.
+        """
+        if self.process is None:
+            # -P: the folder of the script is not searched for modules, since some there are named as those of Python.
+            command = [sys.executable, "-P", str(SCRIPT)]
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        there, back = cast(IO[bytes], self.process.stdin), cast(IO[bytes], self.process.stdout)
+        there.write(json.dumps(question).encode() + b"\n")
+        there.flush()
+        poll = select.poll()
+        poll.register(back, select.POLLIN)
+        if not poll.poll(WALL_SECONDS * 1000):
+            raise OSError("no reply in time")
+        return cast(dict[str, Any], json.loads(back.readline()))
+
+    def end(self) -> None:
+        """Kill the process; the next question starts another."""
+        process, self.process = self.process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
+class Workers:
+    """Idle workers, of which each thread borrows one for a question."""
+
+    def __init__(self, number: int = WORKERS) -> None:
+        self.number = number
+        self.all: list[Worker] = []
+        self.reset()
+        atexit.register(self.end)
+        os.register_at_fork(after_in_child=self.reset)
+
+    def reset(self) -> None:
+        """Forget the processes, which belong to the parent after a fork."""
+        self.lock = threading.Lock()
+        self.idle: queue.LifoQueue[Worker] = queue.LifoQueue()
+        self.all = [Worker() for _ in range(self.number)]
+        for worker in self.all:
+            self.idle.put(worker)
+
+    def ask(self, question: str) -> dict[str, Any]:
+        """Return the reply of a worker, which is replaced when it fails; `{"late": True}` when two fail."""
+        worker = self.idle.get()
+        try:
+            for _ in range(2):
+                try:
+                    return worker.ask(question)
+                except (OSError, ValueError):
+                    worker.end()
+            return {"late": True}
+        except BaseException:
+            worker.end()
+            raise
+        finally:
+            self.idle.put(worker)
+
+    def end(self) -> None:
+        """End all processes."""
+        for worker in self.all:
+            worker.end()
