@@ -11,7 +11,7 @@ import dspy
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.metrics.math_extract import GAVE_UP, final_answer
-from lbt_dspy.metrics.math_key import KEPT_KEYS, LATE, equation, key_of
+from lbt_dspy.metrics.math_key import KEPT_KEYS, LATE, key_of
 from lbt_dspy.metrics.math_normal import number, plain
 from lbt_dspy.types import Mark
 
@@ -135,9 +135,4 @@ def _unbracketed(expected: str, gold: str, answer: str, key: str) -> bool:
     return gold.startswith("(") and gold.endswith(")") and "," in answer and key_of(f"({answer})") == gold
 
 
-def _same_equation(expected: str, gold: str, answer: str, key: str) -> bool:
-    wanted = equation(expected) if "=" in expected and "=" in answer else None
-    return wanted is not None and wanted == equation(answer)
-
-
-_LENIENT = (_without_base, _as_percentage, _same_words, _same_letter, _unbracketed, _same_equation)
+_LENIENT = (_without_base, _as_percentage, _same_words, _same_letter, _unbracketed)

@@ -14,7 +14,10 @@ _STATEMENT = re.compile(
     r"|^[ \t]*A:|^[ \t]*####|^[ \t#*]*(?:final|correct) answer[*_]*[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_SENTENCE_END = re.compile(r"[.!](?=\s+[A-Z\\$*(]|\s*$)|\n")
+_TITLES = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)"
+_SENTENCE_END = re.compile(_TITLES + r"[.!](?=\s+[A-Z\\$*(]|\s*$)|\n")
+_CALCULATION = re.compile(r"<<[^<>\n]*>>")
+_VALUE = r"(?:about |approximately |only |exactly )?(?:[-$£€(\[\\√.]*\d|[-(\[]?\\|√|sqrt)"
 _DISPLAY = re.compile(r"\s*(\\\[|\$\$)(.*?)(\\\]|\$\$|$)", re.DOTALL)
 _GIVING_UP = re.compile(
     r"no[_\\ ]+solution|\bno (?:real |such |unique )?(?:solution|answer|value|number)s?\b"
@@ -23,10 +26,14 @@ _GIVING_UP = re.compile(
     re.IGNORECASE,
 )
 _PLEASANTRY = re.compile(r"\s*I hope (?:it|this)\b.*", re.DOTALL)
-_COPULA = re.compile(r"(?:\b(?:is|are|was|were|be|equals?|equal to|get|gets|gives?|has|have)\b|[=:])\s*", re.IGNORECASE)
+_STATES = re.compile(
+    r"(?:\b(?:is|are|was|were|be|equals?|equal to|get|gets|gives?|has|have|us)\b|[=:])\s*(?=" + _VALUE + ")",
+    re.IGNORECASE,
+)
 _CONCLUSION = re.compile(r"\b(?:therefore|thus|hence|so|total|finally|answer)\b|=", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[$£€]?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*%)?|-?\.\d+")
 _MATH = re.compile(r"\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_SENTENCE = re.compile(r"[a-z]{2,} .*\b(?:is|are)\b|[a-z]\. [A-Z].*\.")
 _WORDY = re.compile(
     r"\s*[\"'*]*(?!sqrt|pi\b|inf|log|sin|cos|tan|oo\b|arc|text)[A-Za-z][a-z']+[\s,:][\s]*[^\s=<>^_+*/-]"
 )
@@ -39,6 +46,7 @@ def final_answer(text: str) -> str | None:
     sentence, provided that the text neither loops nor breaks off. Takes time linear in the text.
     """
     text = text[-LONGEST_TEXT:].replace("\x00", "").replace("\x08oxed", "\\boxed").replace("\x0crac", "\\frac").strip()
+    text = _CALCULATION.sub("", text) if "<<" in text else text
     answer = _stated(text)
     if answer is None and not loops(text):
         answer = _concluded(text)
@@ -89,7 +97,8 @@ def _boxed(text: str, box: re.Match[str]) -> str:
         if sign == "\n" and text[start:end].strip() and "\\begin" not in text[start:end]:
             break
     minus = re.search(r"(?:[=$(\[]|\bis|^)\s*-\s*$", text[: box.start()])
-    return ("-" if minus else "") + text[start:end]
+    inside = text[start:end]
+    return ("-" if minus else "") + (of_sentence(inside) if _WORDY.match(inside) else inside)
 
 
 def _statement(rest: str) -> str:
@@ -99,8 +108,8 @@ def _statement(rest: str) -> str:
     if display:
         return display.group(2)
     first = _PLEASANTRY.sub("", _first_sentence(rest))
-    if first.endswith("?"):
-        return _concluded(rest[len(first) :].strip()) or ""
+    if first.endswith("?") or (len(rest) > len(first) + 1 and _WORDY.match(first) and not re.search(r"\d|\\", first)):
+        return _concluded(rest[len(first) :].strip(" .\n")) or first
     return of_sentence(first) if _WORDY.match(first) else first
 
 
@@ -118,12 +127,12 @@ def _concluded(text: str) -> str | None:
     lines = [line for line in text.splitlines() if line.strip(" `~*#\t")]
     if not lines:
         return None
-    if len(lines) == 1 and not _WORDY.match(lines[0]):
+    if len(lines) == 1 and not _WORDY.match(lines[0]) and not _SENTENCE.search(lines[0]):
         return lines[0].strip(" `~*")
     block = re.search(r"(?:\\\[|\$\$)((?:(?!\\\[|\$\$).)*?)(?:\\\]|\$\$)\s*$", text, re.DOTALL)
     if block:
         return block.group(1)
-    sentences = [s for s in re.split(r"(?<=[.!])\s+(?=[A-Z])", lines[-1].strip()) if s.strip()]
+    sentences = [s for s in re.split(_TITLES + r"[.!]\s+(?=[A-Z])", lines[-1].strip()) if s.strip()]
     last = sentences[-1] if sentences else ""
     whole = re.search(r"[.!)\]}$\d%°*`]$", last) is not None
     return of_sentence(last.rstrip(".!")) if whole or _CONCLUSION.search(last) else None
@@ -133,13 +142,12 @@ def of_sentence(sentence: str) -> str:
     """Return the value that a sentence states: its last formula, or the number after its last "is" or "="."""
     if _GIVING_UP.search(sentence):
         return GAVE_UP
-    formulas = [next(filter(None, m.groups())) for m in _MATH.finditer(sentence) if _is_formula(m)]
+    formulas = [m for m in _MATH.finditer(sentence) if _is_formula(m)]
+    statements = list(_STATES.finditer(sentence))
+    if statements and (not formulas or statements[-1].end() >= formulas[-1].end()):
+        return sentence[statements[-1].end() :]
     if formulas:
-        return formulas[-1]
-    for copula in reversed(list(_COPULA.finditer(sentence))):
-        rest = sentence[copula.end() :]
-        if re.match(r"(?:about |approximately |only |exactly )?[-$£€(\[\\√.]*\d|[-(\[]?\\|√|sqrt", rest):
-            return rest
+        return next(filter(None, formulas[-1].groups()))
     numbers = _NUMBER.findall(sentence)
     return numbers[-1] if numbers else sentence
 

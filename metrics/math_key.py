@@ -20,8 +20,12 @@ _LETTER = re.compile(r"\(?([A-H])(?:\)(?:\W.*)?|[.:]\s.*)?$", re.DOTALL)
 _APPROXIMATE = re.compile(
     r"\\approx|\\simeq|\(?\s*(?:or|which is|i\.e\.)\s+(?:approximately|about|roughly|around)"
     r"|\(\s*(?:approx|about|rounded)|,\s*(?:approximately|about|if|so)\b|\b(?:where|when|which|since|because|for any)\b"
+    r"|(?<=[\d})])\s+(?:is|are|was)\b"
 )
-_LEAD = re.compile(r"(?:approximately|approx\.?|about|roughly|around|exactly|only|a total of|both)\s+", re.IGNORECASE)
+_SIMPLIFIED = re.compile(
+    r"^.*\bwhich (?:simplifies|reduces|is equal|is equivalent|equals|rounds)(?: up| down)?(?: to)? (?=[-\d\\(.])"
+)
+_LEAD = re.compile(r"^(?:approximately|approx\.?|about|roughly|around|exactly|only|a total of|both)\s+", re.IGNORECASE)
 _MEMBER = re.compile(r"^[a-zA-Z](?:\([a-z]\))?\s*\\in(?![a-z])\s*(?=[(\[«{\\])")
 _BASE = re.compile(r"\(?([0-9A-F]+)\)?\s*(?:_\s*\{?\s*(\w+)\s*\}?|\(?\s*(?:in )?base[ -](\w+)\)?)$")
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
@@ -29,7 +33,7 @@ _WORDS = {
     name: str(value)
     for value, name in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
 }
-_VALUE = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+)?")
+_AMOUNT = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+)?"
 _NAMES = r"sqrt|pi|sin|cos|tan|cot|sec|csc|log|ln|inf|infty|infinity|oo|exp|arc\w*|cdot|times|mod|and|or|base|choose|cr"
 _UNIT = re.compile(
     rf"\s+(?!(?:{_NAMES})\b)[a-zA-Z]{{3,}}"
@@ -37,6 +41,7 @@ _UNIT = re.compile(
     r"|(?<=\d)\s+[mgshL](?![a-zA-Z(])(?:\s*\^\s*\{?\d\}?)?$"
     rf"|(?<=\d)(?!(?:{_NAMES}))(?=[a-z]*[aeiou])[a-z]{{4,}}"
 )
+_COUNTED = re.compile(rf"({_AMOUNT})\s*(?:/\s*|\ba?\s+|-)(?!(?:{_NAMES})\b)[a-zA-Z]{{2,}}|({_AMOUNT})[A-Z][a-z]\b")
 _COMPOUND = re.compile(r"\D*?[a-z]{2,},?\s+(?:and\s+)?[\d.]+\s*[a-z]{2,}", re.IGNORECASE)
 _SIDES = re.compile(r"\\le(?![a-z])|\\ge(?![a-z])|<|>")
 _TEXT = re.compile(r"[A-Za-z][A-Za-z ',.\-()]*$")
@@ -49,14 +54,16 @@ workers = Workers()
 def key_of(answer: str) -> str | None:
     """Return the key of an answer, `None` when it says nothing; it begins with `LATE` when that took too long."""
     text = plain(answer)
-    return _key(text) if re.search(r"\w|\\", text) else None
+    if not re.search(r"\w|\\", text):
+        return None
+    return _key(text) if _depth(text) <= DEEPEST else LATE + text
 
 
 @lru_cache(maxsize=KEPT_KEYS)
 def fingerprint(latex: str) -> str:
     """Return the key of an expression, worked out by Math-Verify and SymPy in another process."""
     raw = re.sub(r"\s+", "", latex)
-    if len(latex) > LONGEST_EXPRESSION or _ABSURD.search(latex) or _depth(latex) > DEEPEST:
+    if len(latex) > LONGEST_EXPRESSION or _ABSURD.search(latex):
         return LATE + raw
     reply = workers.ask(_as_latex(latex))
     return LATE + raw if reply.get("late") else reply["key"] or f'"{raw}"'
@@ -68,14 +75,20 @@ def equation(text: str) -> str | None:
     if len(sides) != 2 or len(set(re.findall(r"(?<![a-zA-Z\\])[xyz]", text))) < 2:
         return None
     values = re.search(r"\[(.*); (.*)\]", fingerprint(f"({sides[0]})-({sides[1]})"))
-    try:
-        return f"equation {float(Fraction(values[1]) / Fraction(values[2])):.9e}" if values else None
-    except (ValueError, ZeroDivisionError):
+    if values is None:
         return None
+    swap = values[1].startswith("-")
+    return "equation " + "; ".join(_negative(value) if swap else value for value in values.groups())
+
+
+def _negative(value: str) -> str:
+    return value[1:] if value.startswith("-") else f"-{value}"
 
 
 def _key(text: str) -> str:
     text = _LEAD.sub("", text.lstrip(" ,;:'").rstrip(" .,;:'"))
+    if not text:
+        return '""'
     value = number(text.rstrip("% "))
     if value is not None:
         return str(value)
@@ -88,16 +101,19 @@ def _key(text: str) -> str:
 
 
 def _of_parts(text: str) -> str:
+    counted = _COUNTED.match(text)
+    if counted and not re.search(r"\d|[=\\]", text[counted.end() :]):
+        return str(number(counted[1] or counted[2]))
     exact = _exact(text)
     if exact != text:
         return _key(exact)
     text = _MEMBER.sub("", text)
-    if len(_split(text, "=")) > 1:
-        return _of_chain(text)
     compound = _COMPOUND.match(text)
     items = [text] if compound else _items(text)
     if len(items) > 1:
         return _of_set(items, text)
+    if len(_split(text, "=")) > 1:
+        return _of_chain(text)
     if r"\pm" in text and not text.startswith("\\begin"):
         return _of_set([text.replace(r"\pm", "+"), text.replace(r"\pm", "-")], text)
     for shape in (_matrix, _bracketed, _inequality, _in_base, _infinite):
@@ -109,6 +125,7 @@ def _of_parts(text: str) -> str:
 
 def _exact(text: str) -> str:
     """Return what is given as exact, where an approximation or an explanation follows."""
+    text = _SIMPLIFIED.sub("", text)
     after = _APPROXIMATE.search(text)
     if after is None:
         return text
@@ -127,7 +144,8 @@ def _of_chain(text: str) -> str:
         return equation(text) or _text(text)
     values = [number(side) for side in sides[-2:]]
     if len(values) == 2 and values[0] is not None and values[1] is not None and values[0] != values[1]:
-        rounded = "." in sides[-1] and abs(values[0] - values[1]) <= abs(values[0]) / 100
+        decimals = len(sides[-1].rpartition(".")[2]) if "." in sides[-1] else None
+        rounded = decimals is not None and abs(values[0] - values[1]) * 10**decimals <= 1
         return str(values[0]) if rounded else _text(text)
     return _key(sides[-1])
 
@@ -249,7 +267,7 @@ def _infinite(text: str) -> str | None:
 def _of_value(text: str) -> str:
     """Return the key of one value, without its unit."""
     text = without_degrees(text)
-    lead = _VALUE.match(text)
+    lead = re.match(_AMOUNT, text)
     unit = _UNIT.search(text)
     if unit and unit.start() and re.search(r"[\d)}]|\\pi|^[a-z]\b", text[: unit.start()]):
         return _key(text[: unit.start()])

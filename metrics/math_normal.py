@@ -56,7 +56,7 @@ _RULES = [
 ]
 _FRACTION = re.compile(r"\\frac\s*(\d|\{[^{}]*\})\s*(\d|\{[^{}]*\})")
 _SIMPLE_FRACTION = re.compile(r"\\frac\{\s*(-?\d+)\s*\}\{\s*(-?\d+)\s*\}")
-_NUMBER = re.compile(r"([-+]?)\s*(\d{1,3}(?:,\d{3})+|\d+)?(\.\d+)?$")
+_NUMBER = re.compile(r"([-+]?)\s*(\d{1,3}(?:[, ]\d{3})+|\d+)?(\.\d+)?$")
 _SLASHED = re.compile(r"([-+]?)\(?\s*(-?[\d.,]+)\s*\)?\s*/\s*\(?\s*(-?[\d.,]+)\s*\)?$")
 _MIXED = re.compile(r"([-+]?)\s*(\d+)\s*(?:\\frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}|(?:\s+|-|\s*\+\s*)(\d+)/(\d+))$")
 _DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\bdegrees?\b(?:\s+(?:celsius|fahrenheit))?)\s*$", re.IGNORECASE)
@@ -96,7 +96,7 @@ def number(text: str) -> Fraction | None:
         return None
     simple = _NUMBER.match(text)
     if simple and (simple[2] or simple[3]):
-        return Fraction(f"{simple[1]}{(simple[2] or '0').replace(',', '')}{simple[3] or ''}")
+        return Fraction(f"{simple[1]}{(simple[2] or '0').replace(',', '').replace(' ', '')}{simple[3] or ''}")
     mixed = _MIXED.match(text)
     if mixed:
         sign, whole, *parts = mixed.groups()

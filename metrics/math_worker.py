@@ -41,16 +41,16 @@ def fingerprint(latex: str) -> str | None:
         return None if None in values else f"{_shape(expression)}[{'; '.join(map(str, values))}]"
     exact = expression.doit()
     value = str(exact) if exact.is_Rational else _digits(expression)
-    return None if value is None else f"{_form(expression, _is_rational(value))}{value}"
+    return None if value is None else f"{_form(expression, value)}{value}"
 
 
 def _parse(latex: str) -> Any:
     import sympy
+    from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
 
-    found = parse(
-        f"${latex}$", [LatexExtractionConfig()], parsing_timeout=None, fallback_mode="no_fallback", raise_on_error=False
-    )
+    how = LatexExtractionConfig(normalization_config=NormalizationConfig(basic_latex=True, malformed_operators=True))
+    found = parse(f"${latex}$", [how], parsing_timeout=None, fallback_mode="no_fallback")
     return found[0] if found and isinstance(found[0], sympy.Expr) else None
 
 
@@ -90,28 +90,27 @@ def _one(part: Any) -> str | None:
     return f"{part:.{KEPT}e}" if part.is_Float else str(part)
 
 
-def _is_rational(value: str) -> bool:
-    return all(sign.isdigit() or sign in "-/" for sign in value)
-
-
-def _form(number: Any, rational: bool) -> str:
+def _form(number: Any, value: str) -> str:
     """Return "" for a number that is worked out, else a mark."""
     import sympy
 
     nodes = list(sympy.preorder_traversal(number))
-    functions = any(isinstance(n, sympy.Function) and n.func.__name__ in _TO_WORK_OUT for n in nodes)
-    if functions:
+    if any(isinstance(n, sympy.Function) and n.func.__name__ in _TO_WORK_OUT for n in nodes):
         return "function:"
-    radicals = sum(_is_root(n) for n in nodes)
-    quotients = sum(_is_inverse(n) or (n.is_Rational and not n.is_Integer) for n in nodes) - radicals
-    sums = any(n.is_Add for n in nodes)
-    products = any(n.is_Mul and sum((a.is_Integer and abs(a) != 1) or _is_root(a) for a in n.args) > 1 for n in nodes)
-    if rational and (sums or products or radicals > 1 or quotients > 1):
-        return "unworked:"
-    return "unworked:" if any(_cancels(n) for n in nodes if n.is_Mul) else ""
+    roots = sum(_is_root(n) for n in nodes)
+    quotients = sum(_is_inverse(n) or (n.is_Rational and not n.is_Integer) for n in nodes) - roots
+    terms = sum(len(n.args) - 1 for n in nodes if n.is_Add)
+    open_ = roots > 1 or quotients > 1 + ("i" in value) or terms > ("i" in value) or any(_multiplies(n) for n in nodes)
+    rational = not set(value) - set("0123456789/-+i")
+    return "unworked:" if (rational and open_) or any(_cancels(n) for n in nodes if n.is_Mul) else ""
 
 
 _TO_WORK_OUT = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "asin", "acos", "atan", "floor", "ceiling", "Mod"}
+
+
+def _multiplies(node: Any) -> bool:
+    """Whether two numbers, or a number and a root, are left to be multiplied."""
+    return bool(node.is_Mul and sum((a.is_Number and abs(a) != 1) or _is_root(a) for a in node.args) > 1)
 
 
 def _is_root(node: Any) -> bool:
@@ -136,14 +135,10 @@ def _shape(expression: Any) -> str:
         return "factored" if varying > 1 or any(p.is_Pow and not _is_inverse(p) for p in sums) else "plain"
     terms = sympy.Add.make_args(expression)
     nested = any(_is_sum(p) for t in terms for p in sympy.Mul.make_args(t) if p is not expression)
-    numbers = any(_numbers(t) > 1 for t in terms)
+    numbers = any(
+        n.is_Mul and sum(a.is_Number and abs(a) != 1 for a in n.args) > 1 for n in sympy.preorder_traversal(expression)
+    )
     return "open" if nested or numbers else "plain"
-
-
-def _numbers(term: Any) -> int:
-    import sympy
-
-    return sum(a.is_Integer and abs(a) != 1 for a in sympy.Mul.make_args(term))
 
 
 def _is_inverse(part: Any) -> bool:
