@@ -38,7 +38,7 @@ def execute(args: argparse.Namespace) -> int:
     from rich import box
     from rich.table import Table
 
-    from lbt_dspy.benchmarks.output import console
+    from lbt_dspy.benchmarks.console import console
     from lbt_dspy.report import metric_name
 
     out = console()
@@ -50,7 +50,7 @@ def execute(args: argparse.Namespace) -> int:
         table.add_row(row, *cells_of(a, b, row))
     out.print(f"A: {args.a}\nB: {args.b}")
     out.print(table)
-    positive = a["settings"]["positive"]
+    positive = a["settings"].get("positive")
     what = name if positive is None else f"{name} (of {positive!r})"
     n = a["results"][0]["n"]
     out.print(
@@ -101,7 +101,7 @@ def check_comparable(a: Results, b: Results) -> None:
     elif golds[0] != golds[1]:
         other = sum(x != y for x, y in zip(*golds, strict=True))
         how = f"{other} of the {len(golds[0])} held-out examples have another reference label"
-    elif a["settings"]["positive"] != b["settings"]["positive"]:
+    elif a["settings"].get("positive") != b["settings"].get("positive"):
         how = f"the positive label is {a['settings']['positive']!r} in A and {b['settings']['positive']!r} in B"
     else:
         return
@@ -127,12 +127,14 @@ def chosen_rows(a: Results, b: Results, wish: str | None) -> list[str]:
 def cells_of(a: Results, b: Results, row: str) -> list[str]:
     """Return value A, value B, the difference, and the calls of both."""
     from lbt_dspy.benchmarks.held_out import references_of, runs_of
-    from lbt_dspy.metrics.labels import default_metric
+    from lbt_dspy.metrics.labels import Accuracy, default_metric
     from lbt_dspy.metrics.statistics import paired_bootstrap
     from lbt_dspy.report import interval
 
     methods = {"A": runs_of(a["held_out"], row), "B": runs_of(b["held_out"], row)}
-    metric = default_metric(a["held_out"]["labels"], a["settings"]["positive"])
+    labels = a["held_out"]["labels"]
+    by_label = "positive" in a["settings"]
+    metric = default_metric(labels, a["settings"]["positive"]) if by_label else Accuracy(labels)
     values, paired = paired_bootstrap(references_of(a["held_out"]), methods, metric)
     shown = [interval(v.value, (v.low, v.high)) for v in values.values()]
     change = paired["B", "A"]

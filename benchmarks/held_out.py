@@ -26,11 +26,14 @@ def held_out_record(data: LabelledData, methods: Mapping[str, LabelledRuns]) -> 
         "labels": list(task.labels),
         "texts": hashlib.blake2b(texts.encode(), digest_size=DIGEST_BYTES).hexdigest(),
         "references": " ".join(index[str(example[task.output])] for example in data.test),
-        "answers": {
-            name: [_line(*run, index) for run in zip(runs.answers, runs.measured, strict=True)]
-            for name, runs in methods.items()
-        },
+        "answers": {name: lines_of(runs, task.labels) for name, runs in methods.items()},
     }
+
+
+def lines_of(runs: LabelledRuns, labels: Sequence[str]) -> list[str]:
+    """Return one line of answers per run."""
+    index = {label: str(i) for i, label in enumerate(labels)}
+    return [_line(*run, index) for run in zip(runs.answers, runs.measured, strict=True)]
 
 
 def references_of(record: Mapping[str, Any]) -> list[str]:

@@ -11,10 +11,13 @@ from typing import Any
 
 from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, row_runs
 from lbt_dspy.benchmarks.held_out import held_out_record
+from lbt_dspy.benchmarks.rerank_settings import RerankSettings
 from lbt_dspy.benchmarks.search_flags import NAMES as SEARCH_OPTIONS
+from lbt_dspy.benchmarks.search_flags import PLACES
 from lbt_dspy.benchmarks.search_report import by_round
-from lbt_dspy.benchmarks.settings import EMBEDDED_TEACHER, PLACES, Settings
+from lbt_dspy.benchmarks.settings import EMBEDDED_TEACHER, Settings
 from lbt_dspy.benchmarks.table_files import is_file
+from lbt_dspy.journal import Journal
 from lbt_dspy.lms.account import Account
 from lbt_dspy.metrics.labels import Accuracy
 from lbt_dspy.metrics.statistics import paired_bootstrap
@@ -50,7 +53,7 @@ def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[s
                         if base in rows and base != name
                         for d in (differences[name, base],)
                     ],
-                    "calls": _by_role(row.account),
+                    "calls": calls_by_role(row.account),
                     "cost_usd": row.account.cost,
                     "failed_calls": row.account.failed,
                     "schedule": "full",
@@ -58,16 +61,12 @@ def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[s
             )
     entries.sort(key=lambda entry: ORDER.index(entry["name"]))
     journal = runner.ledger.journal
-    calls = journal.calls()
     return {
         "task": settings.task,
         "method": settings.method,
         "seeds": list(settings.seeds),
         "models": {"teacher": settings.teacher, "students": list(settings.students)},
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in PACKAGES},
-        },
+        "versions": versions(),
         "settings": {
             "data": data.source,
             "filter": list(settings.filter),
@@ -89,11 +88,7 @@ def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[s
         "results": entries,
         "by_round": by_round(runner, comparison),
         "held_out": held_out_record(data, methods),
-        "calls": {
-            "teacher": sum(n for (role, _), n in calls.items() if role == "teacher"),
-            "students": {lm: n for (role, lm), n in sorted(calls.items()) if role == "students"},
-        },
-        "cost_usd": None if journal.unpriced() else journal.spent(),
+        **calls_made(journal),
         "seconds": round(seconds, 1),
     }
 
@@ -109,28 +104,50 @@ def _by_seed(row: Row, values: tuple[float, ...], seeds: tuple[int, ...]) -> lis
     return [sum(group) / len(group) for group in groups if group]
 
 
-def _by_role(account: Account) -> dict[str, int]:
+def versions(*more: str) -> dict[str, str]:
+    """Return the versions of Python, of the packages that decide results, and of some more."""
+    return {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in (*PACKAGES, *more)},
+    }
+
+
+def calls_made(journal: Journal) -> dict[str, Any]:
+    """Return the calls of all recorded replies, by role and student, and what they cost."""
+    calls = journal.calls()
+    return {
+        "calls": {
+            "teacher": sum(n for (role, _), n in calls.items() if role == "teacher"),
+            "students": {lm: n for (role, lm), n in sorted(calls.items()) if role == "students"},
+        },
+        "cost_usd": None if journal.unpriced() else journal.spent(),
+    }
+
+
+def calls_by_role(account: Account) -> dict[str, int]:
+    """Return the calls of an account by role."""
     calls = {"teacher": 0, "students": 0}
     for (role, _), n in account.calls.items():
         calls[role] += n
     return calls
 
 
-def command_of(settings: Settings) -> str:
+def command_of(settings: Settings | RerankSettings) -> str:
     """Return the command line that gives these settings; of folders and files only the names."""
     given = {k: v for k, v in dataclasses.asdict(settings).items() if v is not None and v != ()}
     if settings.teacher == EMBEDDED_TEACHER:
         del given["teacher"], given["students"]
-    if settings.train is not None:
+    if given.get("train") is not None:
         del given["task"]
     for name in set(PLACES) & set(given):
         if given[name] != "hf" and (name in ("data", "config") or is_file(given[name])):
             given[name] = f"DIR/{Path(given[name]).name}"
-    if settings.storage is not None and "://" not in settings.storage:
-        given["storage"] = f"DIR/{Path(settings.storage).name}"
+    if "://" not in given.get("storage", "://"):
+        given["storage"] = f"DIR/{Path(given['storage']).name}"
     words = ["lbt"]
+    defaults = {f.name: f.default for f in dataclasses.fields(settings)}
     for name, value in given.items():
-        default = next(f.default for f in dataclasses.fields(Settings) if f.name == name)
+        default = defaults[name]
         if value is True:
             words.append(f"--{name.replace('_', '-')}")
         elif value != default:

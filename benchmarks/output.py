@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lbt_dspy.benchmarks.compare import Comparison, Runner, labels_of
+from lbt_dspy.benchmarks.console import console, print_calls
 from lbt_dspy.benchmarks.held_out import UNREADABLE
 from lbt_dspy.benchmarks.outcome import ORDER, command_of, coverage_of
 from lbt_dspy.benchmarks.plan import call_costs, largest_plan
@@ -29,27 +30,9 @@ from lbt_dspy.report import (
     plot_f1_by_round,
 )
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-WIDE = 140
 FULL_WIDTH = 120
 MANY_UNREADABLE = 0.05
 LEFT_OUT_WHEN_NARROW = ("acc.", "cover", "cost")
-
-
-def console(*, errors: bool = False) -> Console:
-    """Return the console of the results; where no terminal sets a width, tables are not folded."""
-    from rich.console import Console
-
-    terminal = (sys.stderr if errors else sys.stdout).isatty()
-    return Console(width=None if terminal else WIDE, highlight=False, soft_wrap=True, stderr=errors)
-
-
-def check_json_path(path: str | None) -> None:
-    """Raise `UserError` when `--json` cannot be written."""
-    if path not in (None, "-") and (Path(str(path)).is_dir() or not Path(str(path)).absolute().parent.is_dir()):
-        raise UserError(f"--json {path} cannot be written: it must be a file in a folder that exists, or -")
 
 
 def write_run(
@@ -245,26 +228,8 @@ def partial_table(runner: Runner, comparison: Comparison, *, errors: bool = Fals
 
 def print_plan(runner: Runner, retries: int) -> None:
     """Print the largest possible number of calls and what they cost."""
-    from rich import box
-    from rich.table import Table
-
-    out = console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, heading in enumerate(("role", "model", "calls if none fails", "cost, about", "most calls", "most cost")):
-        table.add_column(heading, justify="left" if i < 2 else "right", overflow="fold")
     lms = {engine_of(lm).name: lm for lm in (runner.teacher, *runner.students, *runner.trained.others())}
-    totals: list[float | None] = [0.0, 0.0, 0.0, 0.0]
-    plan = largest_plan(runner)
-    for role, name in sorted(plan, key=lambda key: (key[0] != "teacher", key)):
-        calls = plan[role, name]
-        most = calls if engine_of(lms[name]).in_process else calls * (retries + 1)
-        likely, worst = call_costs(runner, lms[name])
-        row = [calls, None if likely is None else likely * calls, most, None if worst is None else worst * most]
-        table.add_row(role, name, *_plan_cells(row))
-        totals = [None if t is None or v is None else t + v for t, v in zip(totals, row, strict=True)]
-    table.add_row("all", "", *_plan_cells(totals))
-    out.print("Dry run: no call was made.")
-    out.print(table)
+    out = print_calls(largest_plan(runner), lms, lambda role, lm: call_costs(runner, lm), retries)
     out.print("In m3-self the teacher is its own student: such calls are in a row of their own.")
     if runner.settings.program is not None:
         out.print("Your program is taken to ask each of its predictors once in a run.")
@@ -275,8 +240,3 @@ def print_plan(runner: Runner, retries: int) -> None:
         )
         out.print("token per byte, every answer is as long as max_tokens or the model allows.")
         out.print("Gates: --max-calls, --max-cost. Fewer calls: --seeds 0, fewer --rounds or --selection-examples.")
-
-
-def _plan_cells(row: Sequence[float | None]) -> list[str]:
-    calls, likely, most, worst = row
-    return [f"{calls or 0:,.0f}", dollars(likely), f"{most or 0:,.0f}", dollars(worst)]

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from lbt_dspy.benchmarks.compare import Runner
+    from lbt_dspy.benchmarks.console import Job
+    from lbt_dspy.benchmarks.rerank_settings import RerankSettings
     from lbt_dspy.benchmarks.settings import Settings
+    from lbt_dspy.lms.ledger import Ledger
     from lbt_dspy.progress import Progress
 
 COMMANDS = {"predict": "lbt_dspy.benchmarks.predict", "compare": "lbt_dspy.benchmarks.compare_runs"}
+JOBS = {"m1": "rerank_job", "m3": "search_job"}
 RETRIES = 4
 DEFAULT_WORKERS = 8
-STUDY_FILE = "study.log"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,69 +54,53 @@ def execute(args: argparse.Namespace) -> int:
     from lbt_dspy.benchmarks.settings import settings_of
 
     settings = settings_of(args)
-    from lbt_dspy.benchmarks.compare import Runner
-    from lbt_dspy.benchmarks.labelled_data import load_data
-    from lbt_dspy.benchmarks.output import check_json_path, print_plan
-    from lbt_dspy.benchmarks.own_data import load_own_data
-    from lbt_dspy.benchmarks.own_program import program_for
-    from lbt_dspy.benchmarks.plan import largest_plan
+    from lbt_dspy.benchmarks.console import check_json_path
     from lbt_dspy.budget import Budget
     from lbt_dspy.errors import check_at_least
     from lbt_dspy.journal import Journal
     from lbt_dspy.lms.ledger import Ledger
-    from lbt_dspy.lms.roles import LMRoles
     from lbt_dspy.progress import Progress
-    from lbt_dspy.teleprompters.exemplar_search.study import check_storage
 
     workers = DEFAULT_WORKERS if args.workers is None else args.workers
     check_at_least("--workers", workers, 1, "1 asks one call after the other")
     budget = Budget(args.max_calls, args.max_cost)
     check_json_path(args.json)
-    if args.storage is not None:
-        check_storage(args.storage)
-    own = settings.train is not None
-    data = load_own_data(settings) if own else load_data(settings.task, settings.data, settings.filter)
-    check_sizes(settings, data.train)
-    trained = program_for(data.task, settings.program, settings.predictor)
-    check_teacher(settings)
-    teacher, *students = LMRoles(settings.config).lms([settings.teacher, *settings.students])
-    trained.set_teacher(teacher)
+    job = job_of(settings, args)
     if args.max_cost is not None:
-        check_prices([teacher, *students, *trained.others()])
+        check_prices(job.lms)
     if args.dry_run:
-        ledger = Ledger(workers=1)
-        print_plan(Runner(settings, data, trained, teacher, students, ledger, str), RETRIES)
-        ledger.close()
+        job.print_plan(RETRIES)
         return 0
     folder = run_folder(settings, args)
     with alone_in(folder), Progress(quiet=args.quiet) as progress:
         journal = Journal(folder / "journal.sqlite")
         ledger = Ledger(journal, budget, workers=workers, retries=RETRIES, watcher=progress)
-        storage = str(folder / STUDY_FILE) if settings.storage is None else args.storage
-        runner = Runner(settings, data, trained, teacher, students, ledger, progress.tell, storage)
-        progress.total = sum(largest_plan(runner).values())
-        return make_run(runner, folder, args.json, progress)
+        progress.total = job.begin(ledger, progress.tell, folder)
+        return make_run(job, ledger, folder, args.json, progress)
 
 
-def make_run(runner: Runner, folder: Path, json_path: str | None, progress: Progress) -> int:
+def job_of(settings: Settings | RerankSettings, args: argparse.Namespace) -> Job:
+    """Return the job of a method, its data and models checked."""
+    module = importlib.import_module(f"lbt_dspy.benchmarks.{JOBS[settings.method]}")
+    return module.Job(settings, args)  # type: ignore[no-any-return]
+
+
+def make_run(job: Job, ledger: Ledger, folder: Path, json_path: str | None, progress: Progress) -> int:
     """Make the run and write its folder; however it ends, what was paid for is kept."""
-    from lbt_dspy.benchmarks.compare import Comparison
-    from lbt_dspy.benchmarks.outcome import results_of
-    from lbt_dspy.benchmarks.output import console, partial_table, write_run
+    from lbt_dspy.benchmarks.console import console
     from lbt_dspy.errors import BudgetSpentError, ModelUnreachableError
 
-    comparison, start, ledger = Comparison(), time.monotonic(), runner.ledger
+    start = time.monotonic()
     again = f"lbt --resume {shlex.quote(str(folder))}"
     try:
-        runner.run(comparison)
+        job.run()
         progress.stop()
-        seconds = ledger.journal.seconds() + time.monotonic() - start
-        write_run(folder, json_path, results_of(runner, comparison, seconds), runner, comparison)
+        job.write(folder, json_path, ledger.journal.seconds() + time.monotonic() - start)
         return 0
     except BudgetSpentError:
         ledger.finish()
         progress.stop()
-        partial_table(runner, comparison, errors=json_path == "-")
+        job.print_part(errors=json_path == "-")
         console(errors=json_path == "-").print(
             f"Stopped by the budget. Go on with: {again} and a larger --max-calls or --max-cost (they count all that "
             "was spent in this folder; without them there is no limit)."
@@ -154,31 +140,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def check_teacher(settings: Settings) -> None:
-    """Raise `UserError` for an embedded model that cannot be a teacher, or not the one that is asked for."""
-    from lbt_dspy.errors import UserError
-    from lbt_dspy.lms.embedded import STUDENTS, TEACHER
-
-    name = settings.teacher
-    if name in STUDENTS:
-        raise UserError(f"--teacher {name} cannot write exemplars, it can only be a student; use {TEACHER}")
-    if name == TEACHER and (settings.init == "generate" or settings.paraphrases):
-        option = "--init generate" if settings.init == "generate" else f"--paraphrases {settings.paraphrases}"
-        raise UserError(f"{option} needs a language model as --teacher: {name} is statistical and writes no texts")
-
-
-def check_sizes(settings: Settings, train: tuple[object, ...]) -> None:
-    """Raise `UserError` when there are fewer training examples than exemplars."""
-    from lbt_dspy.errors import UserError
-
-    if settings.exemplars > len(train):
-        raise UserError(
-            f"--exemplars must be at most the {len(train)} training examples but got {settings.exemplars}; "
-            "ask for fewer or give more data"
-        )
-
-
-def check_prices(lms: list[object]) -> None:
+def check_prices(lms: Sequence[object]) -> None:
     """Raise `UserError` when `--max-cost` cannot be kept because a price is unknown."""
     from lbt_dspy.errors import UserError
     from lbt_dspy.lms.user_lm import engine_of
@@ -192,8 +154,9 @@ def check_prices(lms: list[object]) -> None:
             )
 
 
-def run_folder(settings: Settings, args: argparse.Namespace) -> Path:
+def run_folder(settings: Settings | RerankSettings, args: argparse.Namespace) -> Path:
     """Return the folder of this run: a new one with its settings in it, or the resumed one."""
+    from lbt_dspy.benchmarks.kept_settings import save_settings
     from lbt_dspy.errors import UserError
 
     if args.resume is not None:
@@ -204,7 +167,7 @@ def run_folder(settings: Settings, args: argparse.Namespace) -> Path:
         raise UserError(f"--out {folder} is not empty; name a new folder, or go on with --resume {folder}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        settings.save(folder)
+        save_settings(settings, folder)
     except OSError as error:
         raise UserError(f"--out {folder} cannot be written ({error.strerror}); name another folder") from None
     return folder

@@ -7,6 +7,8 @@ from typing import Any
 
 from lbt_dspy.teleprompters.exemplar_search.choices import check_options
 
+PLACES = ("config", "data", "train", "test")
+"""Options that name a file or folder; a run folder keeps where it is."""
 NUMBERS = (
     ("exemplars", "exemplars in a set (8)"),
     ("rounds", "rounds of criticism (5)"),
@@ -24,7 +26,7 @@ WORDS = (
     ("search", "utility (credits each exemplar), beam (the paper's loop) or tpe (an Optuna study)"),
     ("init", "train (random exemplars) or generate (the teacher writes them from the question)"),
     ("evaluator", "beam: full, or halving, rejects, ucb: score within --evaluations"),
-    ("selection", "who is scored: teacher or students"),
+    ("selection", "M3: who is scored, teacher or students; M1: how the answer is chosen, sum, max or avg"),
     ("scoring", "auto, metric or likelihood; auto uses label probabilities in exams where models give them"),
 )
 NAMES = (*(flag.replace("-", "_") for flag, _ in (*NUMBERS, *WORDS)), "typed_feedback")

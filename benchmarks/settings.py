@@ -5,26 +5,26 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from lbt_dspy.benchmarks.search_flags import add_search_flags, search_settings
+from lbt_dspy.benchmarks.kept_settings import as_kept, resumed
+from lbt_dspy.benchmarks.rerank_settings import NAMES as RERANK_OPTIONS
+from lbt_dspy.benchmarks.rerank_settings import RerankSettings, add_rerank_flags, is_rerank, rerank_settings
+from lbt_dspy.benchmarks.search_flags import NAMES as SEARCH_OPTIONS
+from lbt_dspy.benchmarks.search_flags import PLACES, add_search_flags, search_settings
 from lbt_dspy.benchmarks.table_files import is_file
 from lbt_dspy.errors import UserError
-from lbt_dspy.teleprompters.exemplar_search.choices import HIDDEN, without_password
 
-SETTINGS_FILE = "run.json"
-ON_RESUME = ("resume", "json", "max_calls", "max_cost", "workers", "quiet", "dry_run")
 EMBEDDED_STUDENTS = "embedded/words,embedded/bayes,embedded/chars"
 EMBEDDED_TEACHER = "embedded/teacher"
 OWN_DATA = ("test", "question", "text_field", "label_field", "positive", "labels")
-PLACES = ("config", "data", "train", "test")
-"""Options that name a file or folder; a run folder keeps where it is."""
-LISTS = ("text_field", "labels")
-"""Options with commas between."""
+ONLY_M3 = (
+    *(name for name in (*SEARCH_OPTIONS, "storage") if name != "selection"),
+    *("train", *OWN_DATA, "program", "predictor", "filter"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,25 +72,6 @@ class Settings:
     """Of `tpe`, without a password; `None`: a file in the run folder."""
     seeds: tuple[int, ...] = (0, 1, 2)
 
-    def save(self, folder: Path) -> None:
-        """Write into a run folder."""
-        (folder / SETTINGS_FILE).write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> Settings:
-        """Read from a run folder.
-
-        Raises:
-            UserError: It is no run folder.
-        """
-        try:
-            values = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-        except (OSError, ValueError, TypeError, AttributeError):
-            raise UserError(
-                f"--resume {folder} is no run folder (no readable {SETTINGS_FILE}); name the folder that a run printed"
-            ) from None
-
 
 class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong in one line, with the nearest flag."""
@@ -114,15 +95,16 @@ def parser() -> argparse.ArgumentParser:
     p = OneLineParser(
         prog=command_name(),
         allow_abbrev=False,
-        description="Improve a classifier by teaching: M3 learns its in-context exemplars from students' mistakes, and "
-        "is compared with fair baselines on held-out examples. Without models named it runs small statistical ones in "
+        description="Better answers by teaching. M3 improves a classifier: it learns in-context exemplars from "
+        "students' mistakes. M1 answers hard questions: of many sampled answers it picks the one whose solutions teach "
+        "students best. Both are compared with fair baselines. Without models named M3 runs small statistical ones in "
         "process: no key, no download.",
         epilog="Two more commands, each with its own --help: `lbt predict` applies a compiled program to a file, "
         "`lbt compare` compares two runs. Exit codes: 0 done, 2 a mistake in the call, 3 budget spent (resumable), 1 "
         "anything else.",
     )
-    p.add_argument("--task", metavar="NAME", help="fallacy or liar")
-    p.add_argument("--method", metavar="NAME", help="m3 (default)")
+    p.add_argument("--task", metavar="NAME", help="fallacy or liar (M3), math (M1)")
+    p.add_argument("--method", metavar="NAME", help="m1 or m3 (that of the task)")
     own = p.add_argument_group("a task of your own, instead of --task")
     own.add_argument("--train", metavar="FILE", help="CSV, JSONL or Parquet file, or Hugging Face data set NAME:SPLIT")
     own.add_argument("--test", metavar="FILE", help="the same, with the held-out examples")
@@ -139,9 +121,10 @@ def parser() -> argparse.ArgumentParser:
     models.add_argument("--students", metavar="NAME,NAME", help="the models that sit the exams")
     models.add_argument("--config", metavar="FILE", help="a LiteLLM YAML whose model names may be used")
     data = p.add_argument_group("data")
-    data.add_argument("--data", metavar="DIR", help="folder with train.jsonl and test.jsonl, or hf; default: shipped")
+    data.add_argument("--data", metavar="DIR", help="folder with the task's JSONL files, or hf; default: shipped")
     data.add_argument("--filter", metavar="FIELD=VALUE", action="append", help="use only such rows (repeatable)")
     add_search_flags(p)
+    add_rerank_flags(p)
     run = p.add_argument_group("run")
     run.add_argument("--out", metavar="DIR", help="the run folder (default: runs/<time>-<task>)")
     run.add_argument("--resume", metavar="DIR", help="go on with a stopped run; what was paid for is not asked again")
@@ -154,16 +137,23 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def settings_of(args: argparse.Namespace) -> Settings:
-    """Return the checked settings of a command line.
+def settings_of(args: argparse.Namespace) -> Settings | RerankSettings:
+    """Return the checked settings of a command line: of M1 or of M3.
 
     Raises:
         UserError: An option is missing, out of bounds, or does not go with another.
     """
     if args.resume is not None:
-        return _resumed(args)
+        return resumed(args)
+    if is_rerank(args):
+        return rerank_settings(
+            args, others=(*SEARCH_OPTIONS_OF_M3, "train", *OWN_DATA, "program", "predictor", "filter")
+        )
     if args.method not in (None, "m3"):
-        raise UserError(f"--method must be m3 but got {args.method!r}")
+        raise UserError(f"--method must be m1 or m3 but got {args.method!r}")
+    for name in RERANK_OPTIONS:
+        if getattr(args, name) is not None:
+            raise UserError(f"--{name.replace('_', '-')} is an option of --method m1; see --help")
     defaults = {f.name: f.default for f in dataclasses.fields(Settings)}
     chosen = search_settings(args, defaults)
     if args.predictor is not None and args.program is None:
@@ -174,27 +164,15 @@ def settings_of(args: argparse.Namespace) -> Settings:
         for name in ("train", *OWN_DATA, "program", "predictor", "storage", *PLACES)
         if getattr(args, name) is not None
     }
-    teacher, students = _models(args)
+    teacher, students = model_names(args)
     return Settings(
         task=task,
         teacher=teacher,
         students=students,
         filter=tuple(args.filter or ()),
-        seeds=_seeds(args.seeds),
+        seeds=seeds_of(args.seeds, Settings.seeds),
         **chosen,
     )
-
-
-def as_kept(name: str, value: Any) -> Any:
-    """Return the value of an option as a run folder keeps it: whole paths, and lists without their commas."""
-    if name in LISTS:
-        words = [value] if isinstance(value, str) else value
-        return tuple(part.strip() for word in words for part in word.split(","))
-    if name == "storage":
-        return without_password(value) if "://" in value else str(Path(value).absolute())
-    if name in PLACES and value != "hf" and (name in ("config", "data") or is_file(value)):
-        return str(Path(value).absolute())
-    return value
 
 
 def _known_task(args: argparse.Namespace) -> str:
@@ -229,31 +207,8 @@ def _own_task(args: argparse.Namespace) -> str:
     return Path(args.train).stem if is_file(args.train) else Path(args.train.partition(":")[0]).name
 
 
-def _resumed(args: argparse.Namespace) -> Settings:
-    """Return the settings of the resumed run; what is given beside --resume must be the same."""
-    saved = Settings.load(Path(args.resume))
-    if saved.storage is not None and args.storage is None:
-        if HIDDEN in saved.storage:
-            raise UserError(
-                f"--resume {args.resume} needs --storage again, since passwords are not kept: {saved.storage}"
-            )
-        args.storage = saved.storage
-    for name, value in vars(args).items():
-        if value in (None, False) or name in ON_RESUME or (name == "out" and Path(value) == Path(args.resume)):
-            continue
-        held, value = getattr(saved, name, None), as_kept(name, value)
-        if isinstance(held, tuple):
-            held = ",".join(map(str, held))
-            value = ",".join(value) if isinstance(value, list | tuple) else value
-        if value != held:
-            raise UserError(
-                f"--{name.replace('_', '-')} cannot be changed on --resume: the run in {args.resume} has {held!r}; "
-                "begin a new one with --out"
-            )
-    return saved
-
-
-def _models(args: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
+def model_names(args: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
+    """Return the names of the teacher and the students; the embedded ones when none is given."""
     if args.teacher is None and args.students is not None:
         raise UserError(f"--students {args.students} needs a --teacher: the model that writes the exemplars")
     if args.teacher is None and args.config is not None:
@@ -266,9 +221,10 @@ def _models(args: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     return args.teacher, tuple(names)
 
 
-def _seeds(text: str | None) -> tuple[int, ...]:
+def seeds_of(text: str | None, default: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the seeds of `--seeds`."""
     if text is None:
-        return Settings.seeds
+        return default
     try:
         seeds = tuple(int(part) for part in text.split(","))
     except ValueError:

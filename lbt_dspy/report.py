@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 Results = Mapping[str, Any]
-METRIC_NAMES = {"f1": "F1", "macro-f1": "macro-F1"}
+METRIC_NAMES = {"f1": "F1", "macro-f1": "macro-F1", "accuracy": "accuracy"}
 BESIDE = 0.07
 COLOURS = {"m3-self": "#4477aa", "m3-one": "#ee6677", "m3-several": "#228833"}
 
 
 def metric_name(results: Results) -> str:
     """Return how the main metric is called in tables and pictures."""
-    metric = next(entry["metric"] for entry in results["results"] if entry["metric"] != "accuracy")
-    return METRIC_NAMES[metric]
+    metrics = [entry["metric"] for entry in results["results"]]
+    return METRIC_NAMES[next((metric for metric in metrics if metric != "accuracy"), "accuracy")]
 
 
 def headings(results: Results) -> list[str]:

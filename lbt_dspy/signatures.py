@@ -88,6 +88,17 @@ class Paraphrase(dspy.Signature):  # type: ignore[misc]
     written_exemplars: list[dict[str, str]] = dspy.OutputField(desc="the same exemplars in other words")
 
 
+class SolveProblem(dspy.Signature):  # type: ignore[misc]
+    """Solve the mathematical problem.
+
+    The reasoning is a worked solution from which someone else could learn to solve such problems. The answer is the
+    final result alone, as simple as it can be, in LaTeX where it needs that.
+    """
+
+    question: str = dspy.InputField()
+    answer: str = dspy.OutputField(desc="the final result alone")
+
+
 def classification(
     question: str, labels: tuple[str, ...], *, text_field: str | Sequence[str] = "text", label_field: str = "label"
 ) -> type[dspy.Signature]:

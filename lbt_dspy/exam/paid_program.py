@@ -122,14 +122,15 @@ class PaidProgram:
         return Run(prediction=None, reason=str(lost[0]), measured=False) if lost else outcome
 
 
-def in_threads(ledger: Ledger, work: Sequence[Callable[[], T]]) -> list[T]:
-    """Do pieces of work that ask the ledger, in as many threads as it has workers; results in order.
+def in_threads(ledger: Ledger, work: Sequence[Callable[[], T]], *, most: int | None = None) -> list[T]:
+    """Do pieces of work that ask the ledger, in as many threads as it has workers (at most `most`); results in order.
 
     The first error, or Ctrl-C, stops the ledger and is raised.
     """
     if len(work) == 1:
         return [work[0]()]
-    with ThreadPoolExecutor(min(ledger.workers, len(work) or 1), thread_name_prefix="lbt-program") as pool:
+    threads = min(ledger.workers, most or ledger.workers, len(work) or 1)
+    with ThreadPoolExecutor(threads, thread_name_prefix="lbt-program") as pool:
         futures = [pool.submit(contextvars.copy_context().run, piece) for piece in work]
         try:
             ledger.map(futures)

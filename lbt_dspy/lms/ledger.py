@@ -100,8 +100,9 @@ class Ledger:
         for start in range(0, len(inside), IN_PROCESS_COMMIT):
             known.update(self._ask_in_process(inside[start : start + IN_PROCESS_COMMIT], role))
         known.update(self._ask_outside([call for call in todo.values() if not call.engine.in_process], role))
-        for name in {call.engine.name for call in calls}:
-            account.add(role, name, ((c.key, known[c.key]) for c in calls if c.engine.name == name))
+        with self._lock:
+            for name in {call.engine.name for call in calls}:
+                account.add(role, name, ((c.key, known[c.key]) for c in calls if c.engine.name == name))
         return [known[call.key] for call in calls]
 
     def ask_here(self, call: Call, *, role: str, account: Account) -> Reply:

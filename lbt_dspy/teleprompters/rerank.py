@@ -28,7 +28,8 @@ from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.own_ledger import OwnLedger
 from lbt_dspy.teleprompters.lessons import lesson_predictor
-from lbt_dspy.teleprompters.rerank_steps import ADDED_FIELDS, Reranking, rerank
+from lbt_dspy.teleprompters.rerank_steps import ADDED_FIELDS, Reranking, exam_of, rerank
+from lbt_dspy.types import ExamProblem
 
 SELECTIONS = ("sum", "max", "avg", "maj")
 MOST_RATIONALES = 2**16
@@ -167,6 +168,25 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         if taken:
             raise UserError(f"the program has an output field {min(taken)!r}, a name that the reranked program adds")
 
+    @property
+    def options(self) -> LbTRerank:
+        """What `LbTRerank` was asked for."""
+        return self._options.value
+
+    def exam_problems(self, inputs: Mapping[str, Any]) -> Sequence[ExamProblem]:
+        """Return the exam of a question.
+
+        Raises:
+            UserError: It cannot be made.
+        """
+        return exam_of(self.program, inputs, self.options)[1]
+
+    def with_demonstrations(self, demonstrations: Sequence[dspy.Example]) -> RerankedProgram:
+        """Return a copy whose teacher reads these demonstrations: the fair baseline gives it the exam's problems."""
+        copy: RerankedProgram = self.deepcopy()
+        dict(copy.program.named_predictors())[self._predictor].demos = list(demonstrations)
+        return copy
+
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """Answer one question; what the exam maker asks for (such as `unique_id`) may stand beside the inputs."""
         found = self.rerank(inputs)
@@ -193,9 +213,7 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
             UserError: An input is missing, or the exam cannot be made.
             LbTError: No sample came to an answer.
         """
-        options: LbTRerank = self._options.value
-        if changes:
-            options = dataclasses.replace(options, **changes)
+        options = dataclasses.replace(self.options, **changes)
         ledger = self._till.ledger
         grader = ExactMatch(self._answer) if options.grader is None else options.grader
         examiner = Examiner(

@@ -1,0 +1,168 @@
+"""A run of M1: data, models, the rows, and what is written of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from lbt_dspy.benchmarks.console import console, print_calls
+from lbt_dspy.benchmarks.outcome import command_of
+from lbt_dspy.benchmarks.rerank_plan import call_costs, largest_plan
+from lbt_dspy.benchmarks.rerank_plots import plot_accuracy, plot_scores
+from lbt_dspy.benchmarks.rerank_results import HEADINGS, notes, results_of, table_cells
+from lbt_dspy.benchmarks.rerank_runs import ORDER, RerankRunner, Row, task_of
+from lbt_dspy.benchmarks.rerank_settings import RerankSettings
+from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.lms.roles import LMRoles
+from lbt_dspy.lms.user_lm import engine_of
+from lbt_dspy.report import dollars, markdown_table, percent
+
+
+class Job:
+    """A run of M1; see `console.Job`."""
+
+    def __init__(self, settings: RerankSettings, args: argparse.Namespace) -> None:
+        self._settings = settings
+        self._task = task_of(settings)
+        self._teacher, *self._students = LMRoles(settings.config).lms([settings.teacher, *settings.students])
+        self._rows: dict[str, Row] = {}
+
+    @property
+    def lms(self) -> Sequence[dspy.LM]:
+        """All models that may be called."""
+        return [self._teacher, *self._students]
+
+    def print_plan(self, retries: int) -> None:
+        """Print the largest number of calls."""
+        ledger = Ledger(workers=1)
+        runner = self._new_runner(ledger, str)
+        lms = {engine_of(lm).name: lm for lm in self.lms}
+        out = print_calls(largest_plan(runner), lms, lambda role, lm: call_costs(runner, role, lm), retries)
+        out.print(
+            f"{len(self._task.teaching):,} questions. The schedule lossless mostly saves half of the students' calls"
+        )
+        out.print("or more; --schedule full asks them all. Gates: --max-calls, --max-cost. Fewer calls: --limit.")
+        ledger.close()
+
+    def begin(self, ledger: Ledger, tell: Callable[[str], None], folder: Path) -> int:
+        """Set the run up; return the most calls it can make."""
+        self._runner = self._new_runner(ledger, tell)
+        return sum(largest_plan(self._runner).values())
+
+    def _new_runner(self, ledger: Ledger, tell: Callable[[str], None]) -> RerankRunner:
+        return RerankRunner(
+            settings=self._settings, task=self._task, teacher=self._teacher, students=self._students, ledger=ledger,
+            tell=tell,
+        )  # fmt: skip
+
+    def run(self) -> None:
+        """Make all calls."""
+        self._runner.run(self._rows)
+
+    def write(self, folder: Path, json_path: str | None, seconds: float) -> None:
+        """Write the run folder and print the table."""
+        results = results_of(self._runner, self._rows, seconds)
+        text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+        journal = self._runner.ledger.journal
+        lost = journal.sent() - sum(journal.calls().values())
+        self._write_answers(folder / "answers.jsonl")
+        plot_accuracy(folder / "accuracy_by_lessons.png", results)
+        plot_scores(folder / "lbt_scores.png", results)
+        (folder / "report.md").write_text(self._report(results, lost), encoding="utf-8")
+        (folder / "results.json").write_text(text, encoding="utf-8")
+        files = "report.md, results.json, answers.jsonl, accuracy_by_lessons.png, lbt_scores.png"
+        if json_path == "-":
+            sys.stdout.write(text)
+            print(f"the run's folder: {folder}", file=sys.stderr)
+            return
+        if json_path is not None:
+            Path(json_path).write_text(text, encoding="utf-8")
+        _print(results, lost, f"{folder}/: {files}")
+
+    def _write_answers(self, path: Path) -> None:
+        """Write what each row answered to each question, and how the lessons did."""
+        with path.open("w", encoding="utf-8") as file:
+            for row in self._rows.values():
+                for seed, run in zip(self._settings.seeds, row.answers, strict=False):
+                    for problem, answer in zip(self._task.teaching, run, strict=True):
+                        found = answer.found
+                        record = {
+                            "row": row.name, "seed": seed, "inputs": dict(problem.inputs()), "right": answer.right,
+                            "answer": None if found is None else str(found.prediction.get(self._task.answer)),
+                            "lbt_score": None if found is None else found.prediction.lbt_score,
+                            "votes": None if found is None else found.prediction.votes,
+                            "exam": None if found is None else found.exam._asdict(),
+                        }  # fmt: skip
+                        file.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
+
+    def _report(self, results: Mapping[str, Any], lost: int) -> str:
+        versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+        dropped = ", ".join(f"{n} {reason}" for reason, n in results["settings"]["dropped"].items()) or "none"
+        parts = [
+            f"# {heading(results)}",
+            f"Models: {models_line(results)}.",
+            markdown_table(HEADINGS, table_cells(results)),
+            *notes(results, lost),
+            "![Accuracy against the number of lessons](accuracy_by_lessons.png)",
+            "![LbT scores of right and wrong lessons](lbt_scores.png)",
+            f"Left out of the data: {dropped}.",
+            f"{time.strftime('%Y-%m-%d')}, `{command_of(self._settings)}`. Versions: {versions}.",
+        ]
+        return "\n\n".join(parts) + "\n"
+
+    def print_part(self, *, errors: bool) -> None:
+        """Print what is known when the run stops early."""
+        out = console(errors=errors)
+        out.print("Known so far (rows and seeds that are complete):")
+        for name in ORDER:
+            for seed, run in zip(
+                self._settings.seeds, self._rows[name].answers if name in self._rows else (), strict=False
+            ):
+                known = [answer.right for answer in run if answer.right is not None]
+                out.print(f"  {name:12s} seed {seed}: accuracy {percent(sum(known) / len(known)) if known else '-'}")
+        if not any(row.answers for row in self._rows.values()):
+            out.print("  no row is complete")
+        journal = self._runner.ledger.journal
+        out.print(f"  requests sent: {journal.sent():,}; known cost: {dollars(journal.spent())}")
+
+
+def heading(results: Mapping[str, Any]) -> str:
+    """Return the title of a run."""
+    s = results["settings"]
+    return (
+        f"{results['task']} ({s['data']}): {s['questions']} questions, {s['rationales']} lessons each; exams: "
+        f"{s['exam_problems']} problems ({s['exam']}), {s['sittings']} sittings, {s['schedule']}; "
+        f"seeds {','.join(map(str, results['seeds']))}"
+    )
+
+
+def models_line(results: Mapping[str, Any]) -> str:
+    """Name the models, and say which give recorded answers."""
+    teacher, students = results["models"]["teacher"], results["models"]["students"]
+    kind = "recorded teacher" if teacher.startswith("recorded/") else "teacher"
+    return f"{kind} {teacher}, students {', '.join(students)}"
+
+
+def _print(results: Mapping[str, Any], lost: int, files: str) -> None:
+    from rich import box
+    from rich.table import Table
+
+    out = console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(HEADINGS):
+        table.add_column(name, justify="right" if i else "left", overflow="fold")
+    for cells in table_cells(results):
+        table.add_row(*cells)
+    out.print(heading(results))
+    out.print(models_line(results))
+    out.print(table)
+    for note in notes(results, lost):
+        out.print(note)
+    out.print(files)

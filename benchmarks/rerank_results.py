@@ -1,0 +1,182 @@
+"""The content of results.json of a run of M1, and its tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lbt_dspy.benchmarks.held_out import DIGEST_BYTES, lines_of
+from lbt_dspy.benchmarks.outcome import calls_by_role, calls_made, versions
+from lbt_dspy.benchmarks.rerank_runs import EXAMINED, ORDER, RIGHT, WRONG, RerankRunner, Row
+from lbt_dspy.benchmarks.rerank_settings import NAMES
+from lbt_dspy.metrics.labels import Accuracy
+from lbt_dspy.metrics.statistics import paired_bootstrap
+from lbt_dspy.report import dollars, interval, percent
+
+BASELINES = ("sc", "few-shot-sc")
+HEADINGS = (
+    "row", "accuracy [95%]", "vs sc", "vs few-shot-sc", "changed", "cover", "teacher", "students", "saved", "cost",
+)  # fmt: skip
+
+
+def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) -> dict[str, Any]:
+    """Return the content of results.json; identical for identical settings but for `seconds`."""
+    kept = {name: rows[name] for name in ORDER if name in rows}
+    teaching, settings = runner.task.teaching, runner.settings
+    metric = Accuracy((RIGHT, WRONG))
+    runs = {name: row.runs() for name, row in kept.items()}
+    values, differences = paired_bootstrap([RIGHT] * len(teaching), runs, metric)
+    journal = runner.ledger.journal
+    return {
+        "task": settings.task,
+        "method": settings.method,
+        "seeds": list(settings.seeds),
+        "models": {"teacher": settings.teacher, "students": list(settings.students)},
+        "versions": versions("math-verify", "sympy"),
+        "settings": {
+            "data": runner.task.source,
+            "questions": len(teaching),
+            "bank": len(runner.task.bank),
+            "dropped": dict(runner.task.dropped),
+            "selection": settings.selection,
+            **{name: getattr(settings, name) for name in NAMES},
+        },
+        "results": [
+            {
+                "name": name,
+                "metric": metric.name,
+                "value": values[name].value,
+                "ci95": [values[name].low, values[name].high],
+                "n": len(teaching),
+                "coverage": coverage_of(row),
+                "by_seed": list(values[name].by_run),
+                "vs": [
+                    {"baseline": base, "diff": d.value, "ci95": [d.low, d.high]}
+                    for base in BASELINES
+                    if base in kept and base != name
+                    for d in (differences[name, base],)
+                ],
+                "calls": calls_by_role(row.account),
+                "cost_usd": row.account.cost,
+                "failed_calls": row.account.failed,
+                "schedule": row.schedule,
+                "sittings": {"full": full_sittings(row), "asked": asked_sittings(row)},
+                "overturned": sum(found.exam.overturned for found in row.exams()),
+                "lost_samples": sum(found.exam.lost for found in row.exams()),
+            }
+            for name, row in kept.items()
+        ],
+        "by_lessons": by_lessons(runner, kept),
+        "lbt_scores": lesson_scores(runner, kept),
+        "held_out": held_out(runner, kept),
+        **calls_made(journal),
+        "seconds": round(seconds, 1),
+    }
+
+
+def coverage_of(row: Row) -> float:
+    """Return the measured share of what a row asked: sittings where there is an exam, else answers."""
+    exams = [found.exam for found in row.exams()]
+    asked = sum(exam.asked for exam in exams)
+    if row.name in EXAMINED and asked:
+        return sum(exam.measured for exam in exams) / asked
+    answers = [answer for run in row.answers for answer in run]
+    return sum(answer.right is not None for answer in answers) / max(1, len(answers))
+
+
+def full_sittings(row: Row) -> int:
+    """Return the sittings of the full exams of a row."""
+    return sum(found.exam.sittings for found in row.exams())
+
+
+def asked_sittings(row: Row) -> int:
+    """Return the sittings that a row's schedule asked."""
+    return sum(found.exam.asked for found in row.exams())
+
+
+def by_lessons(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, list[float]]:
+    """Return the accuracy with the first 1, 2, ... N lessons: of `sc`, and of examined rows whose exams were full.
+
+    An exam that stopped early has no marks by which fewer lessons could be compared.
+    """
+    from lbt_dspy.benchmarks.rerank_curve import accuracy_by_lessons
+
+    examined = [name for name in EXAMINED if name in rows and rows[name].schedule == "full"]
+    return {name: accuracy_by_lessons(runner, rows[name]) for name in ("sc", *examined) if name in rows}
+
+
+def lesson_scores(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, list[float]]:
+    """Return the LbT scores of examined lessons with right and with wrong answers, in the row of `--selection`."""
+    row = rows.get(runner.settings.selection)
+    scores: dict[str, list[float]] = {RIGHT: [], WRONG: []}
+    for run in [] if row is None else row.answers:
+        for problem, answer in zip(runner.task.teaching, run, strict=True):
+            for lesson in () if answer.found is None else answer.found.lessons:
+                if lesson.score is not None:
+                    right = runner.task.right(problem, {runner.task.answer: lesson.answer})
+                    scores[RIGHT if right else WRONG].append(round(lesson.score, 4))
+    return scores
+
+
+def held_out(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, Any]:
+    """Return which questions each row got right, so that two runs can be compared; see `held_out.py`."""
+    texts = json.dumps([sorted(problem.inputs().items()) for problem in runner.task.teaching])
+    return {
+        "labels": [RIGHT, WRONG],
+        "texts": hashlib.blake2b(texts.encode(), digest_size=DIGEST_BYTES).hexdigest(),
+        "references": " ".join("0" for _ in runner.task.teaching),
+        "answers": {name: lines_of(row.runs(), (RIGHT, WRONG)) for name, row in rows.items()},
+    }
+
+
+def table_cells(results: Mapping[str, Any]) -> list[list[str]]:
+    """Return one list of cells per row, as `HEADINGS` names them."""
+    cells = []
+    for entry in results["results"]:
+        against = {v["baseline"]: interval(v["diff"], v["ci95"], signed=True) for v in entry["vs"]}
+        sittings = entry["sittings"]
+        saved = f"{sittings['full'] / sittings['asked']:.1f}x" if sittings["asked"] else ""
+        cells.append(
+            [
+                entry["name"],
+                interval(entry["value"], entry["ci95"]),
+                *(against.get(base, "") for base in BASELINES),
+                f"{entry['overturned']:,}" if entry["name"] in EXAMINED else "",
+                percent(entry["coverage"]),
+                f"{entry['calls']['teacher']:,}",
+                f"{entry['calls']['students']:,}",
+                saved,
+                dollars(entry["cost_usd"]),
+            ]
+        )
+    return cells
+
+
+def notes(results: Mapping[str, Any], lost: int) -> list[str]:
+    """Return the lines under the table."""
+    calls, entries = results["calls"], results["results"]
+    said = [
+        "Accuracy in %; intervals: paired bootstrap over the questions, 2,000 resamples. few-shot rows give the "
+        "teacher the exam problems with their answers as examples. changed: majorities that the exam overturned. "
+        "cover: measured share of the sittings (or answers). teacher, students: the calls that a row needs by itself. saved: "
+        "sittings of the full exam to those that the schedule asked.",
+        f"Calls made in all: teacher {calls['teacher']:,}, students "
+        f"{', '.join(f'{name} {n:,}' for name, n in calls['students'].items()) or '0'}; cost "
+        f"{dollars(results['cost_usd'])}; {results['seconds']:.0f} s.",
+    ]
+    failed = max((entry["failed_calls"] for entry in entries), default=0)
+    if failed:
+        said.append(
+            f"Some calls got no usable reply (up to {failed:,} in one row): not measured, in no score; --resume asks "
+            "them again."
+        )
+    samples = max((entry["lost_samples"] for entry in entries), default=0)
+    if samples:
+        said.append(f"Up to {samples:,} samples of a row gave no lesson (a failed call, or no readable answer).")
+    if results["settings"]["schedule"] == "confident":
+        said.append("max has no confident schedule: its exams were lossless.")
+    if lost > 0:
+        said.append(f"{lost} requests were in flight when a run of this folder was stopped; they were sent again.")
+    return said

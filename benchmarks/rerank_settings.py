@@ -1,0 +1,124 @@
+"""What a run of M1 was asked to do: its options on the command line, checked before any call."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from lbt_dspy.errors import UserError, check_at_least, check_choice
+
+METHOD = "m1"
+TASKS = ("math",)
+EXAMS = ("variants", "nearest", "same-kind", "fixed")
+SELECTIONS = ("sum", "max", "avg")
+SCHEDULES = ("full", "lossless", "confident")
+NUMBERS = (
+    ("rationales", "lessons sampled for a question (24)"),
+    ("exam-problems", "problems of an exam (3)"),
+    ("sittings", "sittings of each student on each exam problem after each lesson (3)"),
+    ("gate", "stop sampling when the first N lessons agree (off)"),
+    ("in-flight", "sittings asked at a time for one question (16)"),
+    ("limit", "only the first N questions (all)"),
+)
+WORDS = (
+    ("exam", "variants (of the question), nearest (in the bank), same-kind (subject, level) or fixed"),
+    ("schedule", "lossless (stops when nothing can change the answer), confident, or full"),
+)
+NAMES = (*(flag.replace("-", "_") for flag, _ in (*NUMBERS, *WORDS)), "delta", "temperature")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankSettings:
+    """All that decides the results of a run of M1; nothing that only decides how fast or where."""
+
+    task: str
+    method: str = METHOD
+    teacher: str
+    students: tuple[str, ...]
+    config: str | None = None
+    data: str | None = None
+    rationales: int = 24
+    selection: str = "sum"
+    exam: str = "variants"
+    exam_problems: int = 3
+    sittings: int = 3
+    schedule: str = "lossless"
+    delta: float = 0.05
+    gate: int | None = None
+    in_flight: int = 16
+    temperature: float = 0.7
+    limit: int | None = None
+    seeds: tuple[int, ...] = (0,)
+
+
+def add_rerank_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the options of M1 that M3 does not have."""
+    group = parser.add_argument_group("the better answer (--method m1)")
+    for flag, text in WORDS:
+        group.add_argument(f"--{flag}", metavar="NAME", help=text)
+    for flag, text in NUMBERS:
+        group.add_argument(f"--{flag}", metavar="N", type=int, help=text)
+    group.add_argument("--delta", metavar="P", type=float, help="confident: the risk at which it stops (0.05)")
+    group.add_argument("--temperature", metavar="T", type=float, help="of the lessons and of the sittings (0.7)")
+
+
+def is_rerank(args: argparse.Namespace) -> bool:
+    """Return whether a command line asks for M1."""
+    return args.method == METHOD or (args.method is None and args.task in TASKS)
+
+
+def rerank_settings(args: argparse.Namespace, others: tuple[str, ...]) -> RerankSettings:
+    """Return the checked settings of a command line.
+
+    Args:
+        args: The command line.
+        others: Options that M1 does not have.
+
+    Raises:
+        UserError: An option is missing, out of bounds, or not one of M1's.
+    """
+    from lbt_dspy.benchmarks.settings import as_kept, model_names, seeds_of
+
+    check_choice("--task of --method m1", args.task, TASKS)
+    for name in others:
+        if getattr(args, name) not in (None, False, []):
+            raise UserError(f"--{name.replace('_', '-')} is not an option of --method m1; see --help")
+    if args.teacher is None:
+        raise UserError(
+            f"the task {args.task} needs language models: --teacher NAME, and --students NAME,NAME for the exams, such "
+            "as openai/gpt-4o-mini, hosted_vllm/MODEL@http://host:port/v1 or a name of --config. Without a key or a "
+            "server run --task fallacy (--task classroom, M1 with tiny models that run offline, comes with the next "
+            "release)"
+        )
+    teacher, students = model_names(args)
+    if not students:
+        raise UserError(f"--teacher {args.teacher} needs --students NAME,NAME, the models that sit the exams")
+    given = {name: getattr(args, name) for name in (*NAMES, "selection") if getattr(args, name) is not None}
+    kept = {name: as_kept(name, getattr(args, name)) for name in ("config", "data") if getattr(args, name) is not None}
+    settings = RerankSettings(
+        task=args.task, teacher=teacher, students=students,
+        seeds=seeds_of(args.seeds, RerankSettings.seeds), **kept, **given,
+    )  # fmt: skip
+    _check(settings)
+    return settings
+
+
+def _check(settings: RerankSettings) -> None:
+    check_choice("--selection of --method m1", settings.selection, SELECTIONS)
+    check_choice("--exam", settings.exam, EXAMS)
+    check_choice("--schedule", settings.schedule, SCHEDULES)
+    for flag, _ in NUMBERS:
+        value: Any = getattr(settings, flag.replace("-", "_"))
+        if value is not None:
+            check_at_least(f"--{flag}", value, 2 if flag == "gate" else 1, "see --help for the default")
+    if not settings.temperature >= 0:
+        raise UserError(f"--temperature must be at least 0 but got {settings.temperature}; see --help for the default")
+    if settings.schedule == "confident" and settings.selection == "max":
+        raise UserError("--schedule confident is for --selection sum or avg but got max; take --schedule lossless")
+    if not 0 <= settings.delta < 0.5:
+        raise UserError(f"--delta must be at least 0 and less than 0.5 but got {settings.delta}; 0 is lossless")
+    default = {f.name: f.default for f in dataclasses.fields(settings)}["delta"]
+    if settings.schedule != "confident" and settings.delta != default:
+        raise UserError(f"--delta {settings.delta} is for --schedule confident; leave it out, or choose that schedule")

@@ -1,0 +1,44 @@
+"""Tasks whose questions have one answer each: what M1 needs to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import dspy
+
+from lbt_dspy.exam.grading import Grader
+from lbt_dspy.types import ExamProblem
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerTask:
+    """One task, with its teaching problems and its bank of exam problems."""
+
+    name: str
+    program: dspy.Module
+    """Answers a question; its LM is set by whoever runs it."""
+    grader: Grader
+    answer: str
+    """Name of the answer's field, in predictions and references."""
+    teaching: Sequence[dspy.Example]
+    """Questions with their references, which only the evaluation sees."""
+    bank: Sequence[dspy.Example]
+    source: str
+    """What the data was read from, without folders."""
+    dropped: Mapping[str, int]
+
+    def right(self, problem: dspy.Example, prediction: Mapping[str, object]) -> bool:
+        """Return whether an answer is right (at least half of the full mark)."""
+        value = self.grader.grade(problem, prediction).value
+        return value is not None and value >= 1 / 2
+
+
+def few_shot(problems: Sequence[ExamProblem], answer: str, solution: str = "solution") -> list[dspy.Example]:
+    """Return exam problems as demonstrations of a `dspy.ChainOfThought`, their solutions as its reasoning."""
+    return [
+        dspy.Example(
+            **p.example.inputs(), reasoning=p.example.get(solution) or p.example[answer], **{answer: p.example[answer]}
+        )
+        for p in problems
+    ]
