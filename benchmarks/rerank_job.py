@@ -45,10 +45,8 @@ class Job:
         runner = self._new_runner(ledger, str)
         lms = {engine_of(lm).name: lm for lm in self.lms}
         out = print_calls(largest_plan(runner), lms, lambda role, lm: call_costs(runner, role, lm), retries)
-        out.print(
-            f"{len(self._task.teaching):,} questions. The schedule lossless mostly saves half of the students' calls"
-        )
-        out.print("or more; --schedule full asks them all. Gates: --max-calls, --max-cost. Fewer calls: --limit.")
+        out.print(f"{len(self._task.teaching):,} questions. The schedules lossless and confident mostly save half")
+        out.print("of the students' calls or more. Gates: --max-calls, --max-cost. Fewer calls: --limit, --rationales.")
         ledger.close()
 
     def begin(self, ledger: Ledger, tell: Callable[[str], None], folder: Path) -> int:
@@ -121,10 +119,8 @@ class Job:
         """Print what is known when the run stops early."""
         out = console(errors=errors)
         out.print("Known so far (rows and seeds that are complete):")
-        for name in ORDER:
-            for seed, run in zip(
-                self._settings.seeds, self._rows[name].answers if name in self._rows else (), strict=False
-            ):
+        for name in filter(self._rows.get, ORDER):
+            for seed, run in zip(self._settings.seeds, self._rows[name].answers, strict=False):
                 known = [answer.right for answer in run if answer.right is not None]
                 out.print(f"  {name:12s} seed {seed}: accuracy {percent(sum(known) / len(known)) if known else '-'}")
         if not any(row.answers for row in self._rows.values()):

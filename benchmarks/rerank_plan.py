@@ -38,9 +38,8 @@ def call_costs(runner: RerankRunner, role: str, lm: dspy.LM) -> Costs:
     """
     engine = engine_of(lm)
     renderer = Renderer(runner.task.program.predictors()[0].signature, current_adapter())
-    known = sorted(
-        [*runner.task.bank, *runner.task.teaching], key=lambda e: len(e.question) + len(e.get("solution", ""))
-    )
+    known = [*runner.task.bank, *runner.task.teaching]
+    known.sort(key=lambda example: len(example.question) + len(example.get("solution", "")))
     shown = 1 if role == "students" else runner.settings.exam_problems
 
     def request(example: dspy.Example) -> tuple[object, int]:

@@ -154,16 +154,23 @@ def table_cells(results: Mapping[str, Any]) -> list[list[str]]:
     return cells
 
 
+def short(name: str) -> str:
+    """Return a model's name without the folders of a recording."""
+    if not name.startswith(RECORDED):
+        return name
+    return RECORDED + "@".join(Path(part).name for part in name.removeprefix(RECORDED).split("@"))
+
+
 def notes(results: Mapping[str, Any], lost: int) -> list[str]:
     """Return the lines under the table."""
     calls, entries = results["calls"], results["results"]
     said = [
         "Accuracy in %; intervals: paired bootstrap over the questions, 2,000 resamples. few-shot rows give the "
         "teacher the exam problems with their answers as examples. changed: majorities that the exam overturned. "
-        "cover: measured share of the sittings (or answers). teacher, students: the calls that a row needs by itself. saved: "
-        "sittings of the full exam to those that the schedule asked.",
+        "cover: measured share of the sittings (or answers). teacher, students: the calls that a row needs by itself. "
+        "saved: sittings of the full exam to those that the schedule asked.",
         f"Calls made in all: teacher {calls['teacher']:,}, students "
-        f"{', '.join(f'{name} {n:,}' for name, n in calls['students'].items()) or '0'}; cost "
+        f"{', '.join(f'{short(name)} {n:,}' for name, n in calls['students'].items()) or '0'}; cost "
         f"{dollars(results['cost_usd'])}; {results['seconds']:.0f} s.",
     ]
     failed = max((entry["failed_calls"] for entry in entries), default=0)

@@ -146,9 +146,7 @@ def settings_of(args: argparse.Namespace) -> Settings | RerankSettings:
     if args.resume is not None:
         return resumed(args)
     if is_rerank(args):
-        return rerank_settings(
-            args, others=(*SEARCH_OPTIONS_OF_M3, "train", *OWN_DATA, "program", "predictor", "filter")
-        )
+        return rerank_settings(args, others=ONLY_M3)
     if args.method not in (None, "m3"):
         raise UserError(f"--method must be m1 or m3 but got {args.method!r}")
     for name in RERANK_OPTIONS:

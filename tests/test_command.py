@@ -14,6 +14,7 @@ import pytest
 from conftest import ROOT, stats
 
 from lbt_dspy import LbTExemplars, UserError, classification
+from lbt_dspy.benchmarks.kept_settings import save_settings
 from lbt_dspy.benchmarks.run import alone_in, main
 from lbt_dspy.benchmarks.search_flags import NAMES
 from lbt_dspy.benchmarks.settings import Settings, parser, settings_of
@@ -136,7 +137,7 @@ BAD_CALLS = [
     ("--task fallacy --evaluations 0", "--evaluations must be a whole number of at least 1 but got 0"),
     ("--task fallacy --reflection-mix 0", "--reflection-mix must be"),
     ("--task fallacy --scoring odds", "--scoring must be one of auto, metric, likelihood"),
-    ("--task fallacy --method m4", "--method must be m3 but got 'm4'"),
+    ("--task fallacy --method m4", "--method must be m1 or m3 but got 'm4'"),
     ("--task fallacy --workers 0", "--workers must be"),
     ("--task fallacy --max-calls -5", "max_calls must be"),
     ("--task fallacy --seeds 0,0", "--seeds must be different"),
@@ -220,7 +221,7 @@ def test_a_storage_is_kept_without_its_password(tmp_path):
         ["--task", "fallacy", "--search", "tpe", "--storage", "postgresql://me:secret@host/db", "--out", str(tmp_path)]
     )
     settings = settings_of(args)
-    settings.save(tmp_path)
+    save_settings(settings, tmp_path)
     assert "secret" not in (tmp_path / "run.json").read_text()
     assert settings.storage == "postgresql://me:***@host/db"
     assert args.storage == "postgresql://me:secret@host/db"

@@ -173,6 +173,8 @@ class Ledger:
                 self.budget.reserve(0.0)
                 self.budget.settle(0.0, 0.0)
                 reply = replies[call.key] = _in_process_reply(call)
+                if reply.text is None:
+                    self._failed_now[call.key] = reply
                 by_name.setdefault(call.engine.name, []).append((call.key, reply))
         finally:
             for name, rows in by_name.items():
