@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
@@ -16,7 +17,7 @@ from lbt_dspy.benchmarks.console import console, print_calls
 from lbt_dspy.benchmarks.outcome import command_of
 from lbt_dspy.benchmarks.rerank_plan import call_costs, largest_plan
 from lbt_dspy.benchmarks.rerank_plots import plot_accuracy, plot_scores
-from lbt_dspy.benchmarks.rerank_results import HEADINGS, notes, results_of, table_cells
+from lbt_dspy.benchmarks.rerank_results import HEADINGS, notes, results_of, short, table_cells
 from lbt_dspy.benchmarks.rerank_runs import ORDER, RerankRunner, Row, task_of
 from lbt_dspy.benchmarks.rerank_settings import RerankSettings
 from lbt_dspy.lms.ledger import Ledger
@@ -111,9 +112,14 @@ class Job:
             "![Accuracy against the number of lessons](accuracy_by_lessons.png)",
             "![LbT scores of right and wrong lessons](lbt_scores.png)",
             f"Left out of the data: {dropped}.",
-            f"{time.strftime('%Y-%m-%d')}, `{command_of(self._settings)}`. Versions: {versions}.",
+            f"{time.strftime('%Y-%m-%d')}, `{self._command()}`. Versions: {versions}.",
         ]
         return "\n\n".join(parts) + "\n"
+
+    def _command(self) -> str:
+        s = self._settings
+        names = dataclasses.replace(s, teacher=short(s.teacher), students=tuple(map(short, s.students)))
+        return command_of(names)
 
     def print_part(self, *, errors: bool) -> None:
         """Print what is known when the run stops early."""
@@ -142,8 +148,8 @@ def heading(results: Mapping[str, Any]) -> str:
 def models_line(results: Mapping[str, Any]) -> str:
     """Name the models, and say which give recorded answers."""
     teacher, students = results["models"]["teacher"], results["models"]["students"]
-    kind = "recorded teacher" if teacher.startswith("recorded/") else "teacher"
-    return f"{kind} {teacher}, students {', '.join(students)}"
+    names = [f"{short(name)} (recorded)" if name != short(name) else name for name in (teacher, *students)]
+    return f"teacher {names[0]}, students {', '.join(names[1:])}"
 
 
 def _print(results: Mapping[str, Any], lost: int, files: str) -> None:

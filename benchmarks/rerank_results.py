@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from lbt_dspy.benchmarks.held_out import DIGEST_BYTES, lines_of
 from lbt_dspy.benchmarks.outcome import calls_by_role, calls_made, versions
 from lbt_dspy.benchmarks.rerank_runs import EXAMINED, ORDER, RIGHT, WRONG, RerankRunner, Row
 from lbt_dspy.benchmarks.rerank_settings import NAMES
+from lbt_dspy.lms.recorded import PREFIX as RECORDED
 from lbt_dspy.metrics.labels import Accuracy
 from lbt_dspy.metrics.statistics import paired_bootstrap
 from lbt_dspy.report import dollars, interval, percent
