@@ -68,13 +68,12 @@ def load_math(data: str | None) -> MathData:
     """
     if data == HUB:
         return _from_hub()
-    home = os.environ.get("LBT_DATA_DIR")
-    if data is None and not home:
+    folder = Path(os.environ.get("LBT_DATA_DIR", ""), FOLDER) if data is None else Path(data)
+    if data is None and not ("LBT_DATA_DIR" in os.environ and folder.is_dir()):
         raise UserError(
             f"the task math ships no data; give --data DIR with {' and '.join(LAYOUTS[0])}, or --data hf, or make such "
             f"a folder of MATH500 and the snapshots of MATH(): {PREPARE}"
         )
-    folder = Path(home or "", FOLDER) if data is None else Path(data)
     teaching, bank = (
         [problem_of(row, f"row {number} of {path.name}") for number, row in enumerate(read_file(path, "--data"), 1)]
         for path in _files(folder)

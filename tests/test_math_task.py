@@ -75,10 +75,12 @@ def test_the_folder_of_the_environment(folder, monkeypatch):
     monkeypatch.delenv("LBT_DATA_DIR", raising=False)
     with pytest.raises(UserError, match=r"--data DIR with teaching\.jsonl and exam\.jsonl, or --data hf, .* prepare"):
         load_math(None)
+    monkeypatch.setenv("LBT_DATA_DIR", str(folder))
+    with pytest.raises(UserError, match="--data DIR with"):
+        load_math(None)  # the folder has no math181
     (folder / "math181").mkdir()
     for name in ("teaching.jsonl", "exam.jsonl"):
         (folder / name).rename(folder / "math181" / name)
-    monkeypatch.setenv("LBT_DATA_DIR", str(folder))
     assert load_math(None).source == "math181"
 
 
