@@ -1,4 +1,4 @@
-"""Which sitting next, and when to stop: the protocol of schedules, the full exam, and the one that loses nothing."""
+"""Which sitting next, and when to stop: the protocol of schedules, and the full exam."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from lbt_dspy.errors import UserError, check_choice
+from lbt_dspy.exam.confident import Confident
+from lbt_dspy.exam.lossless import Lossless
 from lbt_dspy.exam.table import Cell, ExamTable
 
 SCHEDULES = ("full", "lossless", "confident")
@@ -36,27 +38,11 @@ class Full:
         """Return the first open cells, lesson by lesson."""
         if table.selection == "maj":
             return []
-        return list(itertools.islice(_open_cells(table, range(len(table.answers))), in_flight))
+        lessons = range(len(table.candidates))
+        return list(itertools.islice(itertools.chain.from_iterable(map(table.open_cells, lessons)), in_flight))
 
     def choice(self, table: ExamTable) -> int:
         """Return the answer that selection gives."""
-        return table.choice()
-
-
-class Lossless:
-    """Stops as soon as no outcome of the open sittings can change the answer, which is always the full exam's."""
-
-    name = "lossless"
-
-    def next(self, table: ExamTable, in_flight: int) -> Sequence[Cell]:
-        """Return cells of answers that may still win."""
-        contenders = table.contenders()
-        if len(contenders) == 1:
-            return []
-        return list(itertools.islice(_open_cells(table, contenders), in_flight))
-
-    def choice(self, table: ExamTable) -> int:
-        """Return the answer that selection gives: a settled one is ahead in the marks, too."""
         return table.choice()
 
 
@@ -80,13 +66,4 @@ def make_schedule(name: str, *, delta: float = 0.05, seed: int = 0, selection: s
         raise UserError("schedule confident is for selection sum or avg but got 'max'; take lossless")
     if name == "full":
         return Full()
-    return Lossless()
-
-
-def _open_cells(table: ExamTable, answers: Sequence[int]) -> itertools.chain[Cell]:
-    return itertools.chain.from_iterable(
-        table.open_cells(lesson, student)
-        for answer in answers
-        for lesson in table.answers[answer]
-        for student in range(table.students)
-    )
+    return Confident(delta=delta, seed=seed) if name == "confident" and delta else Lossless()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -101,7 +102,9 @@ class ExamTable:
         """The indices of each answer's lessons."""
         self.sizes = [sum(self.candidates[i].copies for i in lessons) for lessons in self.answers]
         """Number of lessons of each answer, copies counted."""
-        self._ties = [(size, -answer) for answer, size in enumerate(self.sizes)]
+        ascending = sorted(range(len(self.answers)), key=lambda answer: (self.sizes[answer], -answer))
+        self.ranks = [ascending.index(answer) for answer in range(len(self.answers))]
+        """Which answer wins a tie: the one with the larger rank, having more lessons or else been seen first."""
         self.students = students
         self.open = len(self.candidates) * students * problems * sittings
         """Cells without a result."""
@@ -118,7 +121,15 @@ class ExamTable:
         self._lesson_bounds: list[tuple[Score, Score]] = [(0, 0)] * len(self.candidates)
         self._answer_bounds: list[tuple[Score, Score]] = [(0, 0)] * len(self.answers)
         self._tallies = np.zeros((len(Tallies._fields), len(self.candidates), students))
+        self._by_problem = {(s, p): (0.0, 0) for s in range(students) for p in range(problems)}
+        self._by_answer = list(itertools.chain(*self.answers))
+        self._starts = [0, *itertools.accumulate(map(len, self.answers[:-1]))]
         self._stale = set(range(len(self.candidates)))
+
+    @property
+    def asked(self) -> int:
+        """Number of cells with a result."""
+        return self.marked + self.failed
 
     def record(self, cell: Cell, mark: float | None) -> None:
         """Enter the mark of an open cell.
@@ -144,6 +155,8 @@ class ExamTable:
             self.marked += 1
             sheet.measured += 1
             sheet.total += _exact(mark)
+            total, measured = self._by_problem[cell.student, cell.problem]
+            self._by_problem[cell.student, cell.problem] = total + mark, measured + 1
         self._stale.add(cell.lesson)
 
     def marks(self, lesson: int, student: int) -> Mapping[Cell, float | None]:
@@ -176,8 +189,8 @@ class ExamTable:
         changes the answer, with more some outcome does. Cells that fail only shrink the bounds.
         """
         self._refresh()
-        lows = [(low, *tie) for (low, _), tie in zip(self._answer_bounds, self._ties, strict=True)]
-        highs = [(high, *tie) for (_, high), tie in zip(self._answer_bounds, self._ties, strict=True)]
+        lows = [(low, rank) for (low, _), rank in zip(self._answer_bounds, self.ranks, strict=True)]
+        highs = [(high, rank) for (_, high), rank in zip(self._answer_bounds, self.ranks, strict=True)]
         leader = max(range(len(lows)), key=lows.__getitem__)
         return [leader, *(b for b, high in enumerate(highs) if b != leader and high > lows[leader])]
 
@@ -188,23 +201,36 @@ class ExamTable:
         scale = 1 if self.selection == "maj" else self._unit
         return Fraction(low) / scale, Fraction(high) / scale
 
-    def lesson_bounds(self, lesson: int) -> tuple[Fraction, Fraction]:
-        """Return the scores of a lesson if all its open cells were marked 0, and 1."""
+    def highest_lessons(self, answers: Sequence[int]) -> list[int]:
+        """Return the lessons with open cells that have the largest upper bound, first those whose answer wins ties."""
         self._refresh()
-        low, high = self._lesson_bounds[lesson]
-        return Fraction(low) / self._unit, Fraction(high) / self._unit
+        lessons = [
+            i for answer in answers for i in self.answers[answer] if any(sheet.open for sheet in self._sheets[i])
+        ]
+        highest = max((self._lesson_bounds[i][1] for i in lessons), default=0)
+        ties = [i for i in lessons if self._lesson_bounds[i][1] == highest]
+        return sorted(ties, key=lambda i: self.ranks[self.candidates[i].answer], reverse=True)
 
-    def open_cells(self, lesson: int, student: int) -> Iterator[Cell]:
-        """Return the open cells of one student on one lesson, every exam problem once before any comes twice."""
-        return iter(self._sheets[lesson][student].open)
+    def open_cells(self, lesson: int, students: Sequence[int] | None = None) -> Iterator[Cell]:
+        """Return the open cells of a lesson, student by student, each exam problem once before any comes twice."""
+        sheets = self._sheets[lesson]
+        return (cell for s in (range(len(sheets)) if students is None else students) for cell in sheets[s].open)
+
+    def problem_rate(self, student: int, problem: int) -> float:
+        """Return the estimated mean mark of a student at an exam problem, over all lessons."""
+        total, measured = self._by_problem[student, problem]
+        return (total + 1) / (measured + 2)
+
+    def rates(self) -> Array:
+        """Return the estimated mean mark of each answer by student: drawn to that of all answers by two marks."""
+        tallies = self.tallies()
+        overall = (tallies.total.sum(axis=0) + 1) / (tallies.measured.sum(axis=0) + 2)
+        return np.asarray((tallies.total + 2 * overall) / (tallies.measured + 2))
 
     def tallies(self) -> Tallies:
         """Return what is known of each answer by student."""
         self._refresh()
-        sums = np.zeros((len(Tallies._fields), len(self.answers), self.students))
-        for answer, lessons in enumerate(self.answers):
-            sums[:, answer] = self._tallies[:, lessons].sum(axis=1)
-        return Tallies(*sums)
+        return Tallies(*np.add.reduceat(self._tallies[:, self._by_answer], self._starts, axis=1))
 
     def _refresh(self) -> None:
         """Bring bounds and tallies up to date with the marks recorded since they were last asked for."""
