@@ -16,6 +16,7 @@ _STATEMENT = re.compile(
 )
 _TITLES = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)"
 _SENTENCE_END = re.compile(_TITLES + r"[.!](?=\s+[A-Z\\$*(]|\s*$)|\n")
+_CONFIDENCE = re.compile(r"\n+\s*Confidence:[^\n]*$")
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")
 _VALUE = r"(?:about |approximately |only |exactly )?(?:[-$£€(\[\\√.]*\d|[-(\[]?\\|√|sqrt)"
 _DISPLAY = re.compile(r"\s*(\\\[|\$\$)(.*?)(\\\]|\$\$|$)", re.DOTALL)
@@ -32,7 +33,7 @@ _STATES = re.compile(
 )
 _CONCLUSION = re.compile(r"\b(?:therefore|thus|hence|so|total|finally|answer)\b|=", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[$£€]?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*%)?|-?\.\d+")
-_MATH = re.compile(r"\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_MATH = re.compile(r"(?<!\\)\$((?:\\\$|[^$\n])+)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE = re.compile(r"[a-z]{2,} .*\b(?:is|are)\b|[a-z]\. [A-Z].*\.")
 _WORDY = re.compile(
     r"\s*[\"'*]*(?!sqrt|pi\b|inf|log|sin|cos|tan|oo\b|arc|text)[A-Za-z][a-z']+[\s,:][\s]*[^\s=<>^_+*/-]"
@@ -46,6 +47,7 @@ def final_answer(text: str) -> str | None:
     sentence, provided that the text neither loops nor breaks off. Takes time linear in the text.
     """
     text = text[-LONGEST_TEXT:].replace("\x00", "").replace("\x08oxed", "\\boxed").replace("\x0crac", "\\frac").strip()
+    text = _CONFIDENCE.sub("", text)
     text = _CALCULATION.sub("", text) if "<<" in text else text
     answer = _stated(text)
     if answer is None and not loops(text):
@@ -80,7 +82,7 @@ def _stated(text: str) -> str | None:
             return answer
         if boxes and boxes[-1].start() > (statements[-place - 2].start() if place + 2 <= len(statements) else -1):
             return _boxed(text, boxes[-1])
-    return None
+    return _concluded(text[: statements[0].start()].strip()) if statements else None
 
 
 def _boxed(text: str, box: re.Match[str]) -> str:

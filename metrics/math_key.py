@@ -36,7 +36,7 @@ _WORDS = {
 _AMOUNT = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+)?"
 _NAMES = r"sqrt|pi|sin|cos|tan|cot|sec|csc|log|ln|inf|infty|infinity|oo|exp|arc\w*|cdot|times|mod|and|or|base|choose|cr"
 _UNIT = re.compile(
-    rf"\s+(?!(?:{_NAMES})\b)[a-zA-Z]{{3,}}"
+    rf"\s+(?!(?:{_NAMES})\b)(?:[a-zA-Z]{{3,}}|(?:of|on|in|at|to|is|by)\b)"
     r"|\s*(?<![a-zA-Z\\])(?:cm|mm|km|kg|mg|lbs?|oz|ft|in|mi|hrs?|mL|ml|mph|dollars?|cents?|USD|units?|sq|am|pm|a\.m|p\.m)\b"
     r"|(?<=\d)\s+[mgshL](?![a-zA-Z(])(?:\s*\^\s*\{?\d\}?)?$"
     rf"|(?<=\d)(?!(?:{_NAMES}))(?=[a-z]*[aeiou])[a-z]{{4,}}"
@@ -45,7 +45,12 @@ _COUNTED = re.compile(rf"({_AMOUNT})\s*(?:/\s*|\ba?\s+|-)(?!(?:{_NAMES})\b)[a-zA
 _COMPOUND = re.compile(r"\D*?[a-z]{2,},?\s+(?:and\s+)?[\d.]+\s*[a-z]{2,}", re.IGNORECASE)
 _SIDES = re.compile(r"\\le(?![a-z])|\\ge(?![a-z])|<|>")
 _TEXT = re.compile(r"[A-Za-z][A-Za-z ',.\-()]*$")
-_ABSURD = re.compile(r"\^[^+\-*/=,]*\^[^+\-*/=,]*\^|\^\s*\{?\s*\(?\d{5,}|\d{5,}\s*\)?\s*!|!\s*\)?\s*!|\d{400,}")
+_ABSURD = re.compile(
+    r"\^[^+\-*/=,]*\^[^+\-*/=,]*\^|\^\s*\{?\s*\(?\d{5,}|\^[\s{(]*\d{2,}\s*\^|\^[\s{(]*\d+\s*\^[\s{(]*\d{2,}"
+    r"|\d{4,}\s*\)?\s*!|!\s*\)?\s*!|\d{400,}|binom\s*\{\s*\d{4,}"
+)
+_UNWORKED = re.compile(r"\\(?:sum|int|prod|lim|Gamma|zeta|dots|ldots|cdots)(?![a-z])|\.\.\.")
+
 
 workers = Workers()
 
@@ -65,6 +70,8 @@ def fingerprint(latex: str) -> str:
     raw = re.sub(r"\s+", "", latex)
     if len(latex) > LONGEST_EXPRESSION or _ABSURD.search(latex):
         return LATE + raw
+    if _UNWORKED.search(latex):
+        return f'"{raw}"'
     reply = workers.ask(_as_latex(latex))
     return LATE + raw if reply.get("late") else reply["key"] or f'"{raw}"'
 

@@ -38,13 +38,13 @@ _RULES = [
     (re.compile(pattern), to)
     for pattern, to in [
         (r"\\\\(?=[a-zA-Z(){}\[\]])", r"\\"),
+        (r"\{,\}|,\s*\\!\s*", ","),
         (r"\\(?:left|right|bigg?|Bigg?)(?![a-z])\.?|\\displaystyle|\\[!,;:]|\\quad|\\qquad|\\limits", " "),
         (r"\\ |~|\\\n", " "),
         (r"\\[()\[\]]", " "),
         (r"\\\$|\$", " "),
         (r"\\%", "%"),
         (r"\\[dt]frac", r"\\frac"),
-        (r"\{,\}|(?<=\d),\s*(?=\d{3}(?!\d).*\\!)", ","),
         (r"\\(?:geq|geqslant)(?![a-z])", r"\\ge "),
         (r"\\(?:leq|leqslant)(?![a-z])", r"\\le "),
         (r"<=", r"\\le "),

@@ -16,7 +16,7 @@ from fractions import Fraction
 from math import gcd
 from typing import Any
 
-CPU_SECONDS = 0.5
+CPU_SECONDS = 0.3
 MEMORY = 2 << 30
 DIGITS = 40
 KEPT = 15
@@ -33,14 +33,13 @@ def fingerprint(latex: str) -> str | None:
         return None
     import sympy
 
-    symbols = sorted(expression.free_symbols, key=str)
-    expression = expression.xreplace({s: sympy.I for s in symbols if s.name == "i"})
-    symbols = [s for s in symbols if s.name != "i"]
+    symbols = [s for s in expression.free_symbols if s.name != "i"]
+    complex_ = expression.xreplace({s: sympy.I for s in expression.free_symbols if s.name == "i"})
     if symbols:
-        values = [_digits(expression.xreplace({s: _point(s.name, n) for s in symbols})) for n in (0, 1)]
+        values = [_digits(complex_.xreplace({s: _point(s.name, n) for s in symbols})) for n in (0, 1)]
         return None if None in values else f"{_shape(expression)}[{'; '.join(map(str, values))}]"
-    exact = expression.doit()
-    value = str(exact) if exact.is_Rational else _digits(expression)
+    exact = complex_.doit()
+    value = str(exact) if exact.is_Rational else _digits(complex_)
     return None if value is None else f"{_form(expression, value)}{value}"
 
 
@@ -92,62 +91,79 @@ def _one(part: Any) -> str | None:
 
 def _form(number: Any, value: str) -> str:
     """Return "" for a number that is worked out, else a mark."""
+    nodes = list(_nodes(number))
+    if any(node.func.__name__ in _TO_WORK_OUT for node in nodes):
+        return "function:"
+    products = [_factors(node) for node in nodes if node.is_Mul]
+    if any(_cancels(factors) or sum(map(_is_number, factors)) > 1 for factors in products):
+        return "unworked:"
+    parts = 1 + ("i" in value)
+    roots = [node for node in nodes if _is_root(node)]
+    quotients = sum(_is_inverse(node) or (node.is_Rational and not node.is_Integer) for node in nodes) - len(roots)
+    terms = 1 + sum(len(node.args) - 1 for node in nodes if node.is_Add)
+    times_root = any(any(map(_is_root, factors)) and any(map(_is_number, factors)) for factors in products)
+    open_ = len(roots) > 1 or quotients > parts or terms > parts or times_root
+    return "unworked:" if open_ and not set(value) - set("0123456789/-+i") else ""
+
+
+_TO_WORK_OUT = frozenset("sin cos tan cot sec csc log asin acos atan floor ceiling Mod Abs Sum Integral".split())
+
+
+def _shape(expression: Any) -> str:
+    """Return "factored" for a product of parts that vary, "open" for a sum with more to be done, else "plain"."""
+    products = [_factors(node) for node in _nodes(expression) if node.is_Mul]
+    if any(sum(map(_is_number, factors)) > 1 for factors in products):
+        return "open"
+    if expression.is_Add:
+        terms = [term for term in _terms(expression) if not term.is_zero]
+        nested = any(_is_sum(factor) for term in terms for factor in _factors(term))
+        trigonometric = any(node.func.__name__ in _TO_WORK_OUT for node in _nodes(expression))
+        return "open" if nested or trigonometric or len(terms) > len(_terms(expression.doit())) else "plain"
+    factors = _factors(expression)
+    varying = sum(bool(factor.free_symbols) for factor in factors if not _is_inverse(factor))
+    sums = [factor for factor in factors if _is_sum(factor)]
+    return "factored" if sums and (varying > 1 or any(factor.is_Pow for factor in sums)) else "plain"
+
+
+def _nodes(expression: Any) -> Any:
     import sympy
 
-    nodes = list(sympy.preorder_traversal(number))
-    if any(isinstance(n, sympy.Function) and n.func.__name__ in _TO_WORK_OUT for n in nodes):
-        return "function:"
-    roots = sum(_is_root(n) for n in nodes)
-    quotients = sum(_is_inverse(n) or (n.is_Rational and not n.is_Integer) for n in nodes) - roots
-    terms = sum(len(n.args) - 1 for n in nodes if n.is_Add)
-    open_ = roots > 1 or quotients > 1 + ("i" in value) or terms > ("i" in value) or any(_multiplies(n) for n in nodes)
-    rational = not set(value) - set("0123456789/-+i")
-    return "unworked:" if (rational and open_) or any(_cancels(n) for n in nodes if n.is_Mul) else ""
+    return sympy.preorder_traversal(expression)
 
 
-_TO_WORK_OUT = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "asin", "acos", "atan", "floor", "ceiling", "Mod"}
+def _factors(product: Any) -> list[Any]:
+    return [f for arg in product.args for f in _factors(arg)] if product.is_Mul else [product]
 
 
-def _multiplies(node: Any) -> bool:
-    """Whether two numbers, or a number and a root, are left to be multiplied."""
-    return bool(node.is_Mul and sum((a.is_Number and abs(a) != 1) or _is_root(a) for a in node.args) > 1)
+def _terms(total: Any) -> list[Any]:
+    return [t for arg in total.args for t in _terms(arg)] if total.is_Add else [total]
+
+
+def _is_number(node: Any) -> bool:
+    """Whether this is a number other than 1 and -1, or a power of one other than ten."""
+    if node.is_Pow and node.exp.is_Integer and not _is_inverse(node) and node.base != 10:
+        return _is_number(node.base)
+    return bool(node.is_Number and abs(node) != 1)
 
 
 def _is_root(node: Any) -> bool:
     return bool(node.is_Pow and node.exp.is_Rational and not node.exp.is_Integer)
 
 
-def _cancels(product: Any) -> bool:
-    """Whether a whole number stands before a root of a fraction with which it has a factor in common."""
-    whole = [int(a) for a in product.args if a.is_Integer and abs(a) > 1]
-    under = [a.base.doit() for a in product.args if _is_root(a)]
-    return any(gcd(w, int(u.q)) > 1 for w in whole for u in under if u.is_Rational)
+def _is_inverse(node: Any) -> bool:
+    return bool(node.is_Pow and node.exp.is_negative)
 
 
-def _shape(expression: Any) -> str:
-    """Return "factored" for a product of parts that vary, "open" for a sum of products of sums, else "plain"."""
-    import sympy
-
-    parts = sympy.Mul.make_args(expression)
-    sums = [p for p in parts if _is_sum(p)]
-    if sums:
-        varying = sum(bool(p.free_symbols) for p in parts if not _is_inverse(p))
-        return "factored" if varying > 1 or any(p.is_Pow and not _is_inverse(p) for p in sums) else "plain"
-    terms = sympy.Add.make_args(expression)
-    nested = any(_is_sum(p) for t in terms for p in sympy.Mul.make_args(t) if p is not expression)
-    numbers = any(
-        n.is_Mul and sum(a.is_Number and abs(a) != 1 for a in n.args) > 1 for n in sympy.preorder_traversal(expression)
-    )
-    return "open" if nested or numbers else "plain"
-
-
-def _is_inverse(part: Any) -> bool:
-    return bool(part.is_Pow and part.exp.is_negative)
-
-
-def _is_sum(part: Any) -> bool:
-    base = part.base if part.is_Pow and part.exp.is_Integer and not part.exp.is_negative else part
+def _is_sum(node: Any) -> bool:
+    base = node.base if node.is_Pow and node.exp.is_Integer and not node.exp.is_negative else node
     return bool(base.is_Add and base.free_symbols)
+
+
+def _cancels(factors: list[Any]) -> bool:
+    """Whether a whole number stands before a root of a fraction with which it has a factor in common."""
+    whole = [int(a) for a in factors if a.is_Integer and abs(a) > 1]
+    under = [a.base.doit() for a in factors if _is_root(a)]
+    return any(gcd(w, int(u.q)) > 1 for w in whole for u in under if u.is_Rational)
 
 
 def answer_lines() -> None:
