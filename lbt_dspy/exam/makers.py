@@ -6,22 +6,18 @@ and problems of the same kind. Whatever the maker, the teaching problem and copi
 
 from __future__ import annotations
 
-import logging
+import functools
 import operator
 import threading
-import unicodedata
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import dspy
 
 from lbt_dspy.errors import UserError, check_at_least, check_choice
-from lbt_dspy.sampling import stream
+from lbt_dspy.exam.banks import BankMaker, plain_inputs
 from lbt_dspy.types import ExamProblem
 
-logger = logging.getLogger(__name__)
-ORDERS = ("first", "random")
 LEVELS: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "<": operator.lt,
@@ -46,93 +42,6 @@ class ExamMaker(Protocol):
         Raises:
             UserError: The exam cannot be made.
         """
-
-
-class BankMaker:
-    """What makers with a bank of problems share: no copies, the asked number, the order.
-
-    Args:
-        bank: Problems with reference answers; `with_inputs(...)` must have been called on each.
-        problems: Most problems of an exam, at least 1; `None`: all that fit.
-        order: `first` takes them as they come, `random` draws them (seeded, for each teaching problem anew).
-        seed: Seeds the draw.
-        strict: Raise when fewer than `problems` fit (or none), instead of a warning, once.
-        teaching: Teaching problems with their fields, where a program is called with its inputs alone.
-
-    Raises:
-        UserError: An option is out of bounds, the bank is empty, or a problem has no inputs.
-    """
-
-    about: tuple[str, ...] = ()
-
-    def __init__(
-        self,
-        bank: Iterable[dspy.Example],
-        *,
-        problems: int | None = None,
-        order: str = "first",
-        seed: int = 0,
-        strict: bool = False,
-        teaching: Iterable[dspy.Example] = (),
-    ) -> None:
-        self.bank = tuple(bank)
-        if not self.bank:
-            raise UserError(f"the bank of {type(self).__name__} is empty; give problems with reference answers")
-        if problems is not None:
-            check_at_least("problems", problems, 1, "leave it out for all that fit")
-        check_choice("order", order, ORDERS)
-        for i, example in enumerate(self.bank):
-            if not example._input_keys:
-                raise UserError(f"problem {i} of the bank has no inputs; call .with_inputs(...) on it")
-        self.most = problems
-        self.order = order
-        self.seed = seed
-        self.strict = strict
-        self._texts = [plain_inputs(example) for example in self.bank]
-        self._known = {plain_inputs(example): example for example in teaching}
-        self._warned = False
-
-    @abstractmethod
-    def fitting(self, teaching: dspy.Example, others: Sequence[int]) -> Iterable[int]:
-        """Return the places in the bank, among `others`, of the problems that fit, best first."""
-
-    def problems(self, teaching: dspy.Example) -> list[ExamProblem]:
-        """Return the exam problems of a teaching problem."""
-        text = plain_inputs(teaching)
-        known = self._known.get(text)
-        if known is not None:
-            teaching = dspy.Example({**known, **teaching}).with_inputs(*known._input_keys)
-        first_places = {other: place for place, other in reversed(list(enumerate(self._texts)))}
-        others = sorted(place for other, place in first_places.items() if other != text)
-        places = list(self.fitting(teaching, others))
-        if self.order == "random":
-            places = [places[i] for i in stream(self.seed, "exam", text).permutation(len(places))]
-        places = places[: self.most]
-        if not places or len(places) < (self.most or 0):
-            self._too_few(len(places), teaching)
-        return [ExamProblem(example=self.bank[place]) for place in places]
-
-    def field(self, teaching: dspy.Example, name: str) -> Any:
-        """Return a field of the teaching problem.
-
-        Raises:
-            UserError: It is not known.
-        """
-        if name not in teaching:
-            raise UserError(
-                f"the teaching problem has no field {name!r}, by which {type(self).__name__} chooses its exam: call "
-                f"the program with {name}=..., or give {type(self).__name__} the teaching problems as teaching="
-            )
-        return teaching[name]
-
-    def _too_few(self, found: int, teaching: dspy.Example) -> None:
-        start = " ".join(plain_inputs(teaching))[:60]
-        what = f"{found} exam problems, {self.most or 'at least 1'} asked for, for the teaching problem {start!r}..."
-        if self.strict:
-            raise UserError(f"{type(self).__name__} found {what}; give a larger bank or ask for fewer problems")
-        if not self._warned:
-            self._warned = True
-            logger.warning("%s found %s (there may be more such; said once)", type(self).__name__, what)
 
 
 class Fixed(BankMaker):
@@ -207,8 +116,16 @@ class SameKind(BankMaker):
             return lambda problem: True
         if not isinstance(self.level, str):
             return lambda problem: bool(problem[self.level_field] == self.level)
-        compare, own = LEVELS[self.level], self.field(teaching, self.level_field)
-        return lambda problem: compare(problem[self.level_field], own)
+        return functools.partial(self._compare, LEVELS[self.level], self.field(teaching, self.level_field))
+
+    def _compare(self, compare: Callable[[Any, Any], bool], own: Any, problem: dspy.Example) -> bool:
+        level = problem[self.level_field]
+        try:
+            return compare(level, own)
+        except TypeError:
+            raise UserError(
+                f"{self.level_field} is {own!r} in the teaching problem and {level!r} in the bank; give numbers"
+            ) from None
 
 
 class Nearest(BankMaker):
@@ -249,7 +166,7 @@ class Nearest(BankMaker):
 
         with self._lock:
             if self._fitted is None:
-                texts = [" ".join(text) for text in self._texts]
+                texts = [" ".join(plain_inputs(example)) for example in self.bank]
                 if self.embedder is None:
                     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -265,16 +182,6 @@ class Nearest(BankMaker):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
-
-
-def plain_inputs(example: dspy.Example) -> tuple[str, ...]:
-    """Return the input texts of an example without case, layout and compatibility forms: equal for copies."""
-    inputs = example.inputs()
-    return tuple(_plain(str(inputs[name])) for name in sorted(inputs.keys()))
-
-
-def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _check_fields(bank: Sequence[dspy.Example], names: Sequence[str]) -> None:

@@ -121,11 +121,10 @@ def rerank(
         )
         for i, (lesson, group) in enumerate(zip(lessons, groups, strict=True))
     )
-    names = {record.group: record.answer for record in reversed(records)}
     fields = {
         **dict(lessons[best].prediction.items()),
         "lbt_score": _float(scores[best]),
-        "votes": {names[group]: count for group, count in votes.most_common()},
+        "votes": count_votes(records),
         "lessons": list(records),
         "exam": exam,
     }
@@ -178,6 +177,12 @@ def distinct_lessons(
         by_text.setdefault((groups[i], lesson.text), []).append(i)
     distinct = list(by_text.values())
     return distinct, [Candidate(answer=groups[members[0]], copies=len(members)) for members in distinct]
+
+
+def count_votes(records: Sequence[LessonRecord]) -> dict[str, int]:
+    """Return the number of lessons of each answer, most first; answers that are the same bear the first one's name."""
+    names = {record.group: record.answer for record in reversed(records)}
+    return dict(Counter(names[record.group] for record in records).most_common())
 
 
 def best_lesson(members: Sequence[int], scores: Mapping[int, Fraction | None]) -> int:
