@@ -32,18 +32,11 @@ class Toy(ModelEngine):
         last = request.messages[-1].text
         wanted = re.findall(r"\[\[ ## (\w+) ## \]\]", last.split("Respond with")[-1]) if "Respond with" in last else []
         if "answer" not in wanted:
-            return Answer(self.written(wanted))
+            return Answer(written(wanted, as_json=re.findall(r"`(\w+)`", last.split("Respond with")[-1])))
         a, b = map(int, re.findall(r"\d+", last.split("[[ ## question ## ]]")[-1])[:2])
         word = self.operation(request, text, a)
         fields = {"reasoning": f"{a} {word} {b}", "answer": a + b if word == PLUS else a * b}
         return Answer("".join(f"[[ ## {name} ## ]]\n{fields[name]}\n\n" for name in wanted if name in fields))
-
-    def written(self, wanted):
-        """What an optimiser's own prompts get: instructions, advice."""
-        if not wanted:
-            return f"```\n{TAUGHT}\n```"
-        advice = json.dumps({"predict": TAUGHT, "self": TAUGHT})
-        return "".join(f"[[ ## {n} ## ]]\n{advice if 'advice' in n else TAUGHT}\n\n" for n in wanted)
 
     def operation(self, request, text, a):
         if TAUGHT in text or f" {PLUS} " in text:
@@ -55,6 +48,14 @@ class Toy(ModelEngine):
                 self.drawn[text] += 1
                 return TIMES if self.drawn[text] % 2 else PLUS
         return PLUS if a % 2 else TIMES
+
+
+def written(fields, *, as_json):
+    """What an optimiser's own prompts get: instructions, advice."""
+    advice = {"predict": TAUGHT, "self": TAUGHT}
+    texts = {name: json.dumps(advice) if "advice" in name else TAUGHT for name in fields}
+    chat = "".join(f"[[ ## {name} ## ]]\n{text}\n\n" for name, text in texts.items())
+    return chat or json.dumps(dict.fromkeys(as_json, TAUGHT))
 
 
 class Pupil(Toy):

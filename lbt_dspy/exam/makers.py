@@ -88,8 +88,9 @@ class BankMaker:
         self.order = order
         self.seed = seed
         self.strict = strict
+        self._inputs = {name for example in self.bank for name in example._input_keys}
         self._texts = [plain_inputs(example) for example in self.bank]
-        self._known = {plain_inputs(example): example for example in teaching}
+        self._known = {plain_inputs(self._as_in_bank(example)): example for example in teaching}
         self._warned = False
 
     @abstractmethod
@@ -98,10 +99,11 @@ class BankMaker:
 
     def problems(self, teaching: dspy.Example) -> list[ExamProblem]:
         """Return the exam problems of a teaching problem."""
+        teaching = self._as_in_bank(teaching)
         text = plain_inputs(teaching)
         known = self._known.get(text)
         if known is not None:
-            teaching = dspy.Example({**known, **teaching}).with_inputs(*known._input_keys)
+            teaching = dspy.Example({**known, **teaching}).with_inputs(*teaching._input_keys)
         first_places = {other: place for place, other in reversed(list(enumerate(self._texts)))}
         others = sorted(place for other, place in first_places.items() if other != text)
         places = list(self.fitting(teaching, others))
@@ -124,6 +126,11 @@ class BankMaker:
                 f"the program with {name}=..., or give {type(self).__name__} the teaching problems as teaching="
             )
         return teaching[name]
+
+    def _as_in_bank(self, teaching: dspy.Example) -> dspy.Example:
+        """Return the teaching problem without inputs that no problem of the bank has: copies are told by the others."""
+        shared = [name for name in teaching.inputs().keys() if name in self._inputs]
+        return teaching.with_inputs(*shared) if shared else teaching
 
     def _too_few(self, found: int, teaching: dspy.Example) -> None:
         start = " ".join(plain_inputs(teaching))[:60]
