@@ -1,6 +1,7 @@
-"""Installed as `lbt_dspy.metrics`: metrics of labels, a grader of mathematics, and statistics of comparisons."""
+"""Installed as `lbt_dspy.metrics`: the LbT score as a metric, metrics of labels, a grader of mathematics, statistics."""
 
 from lbt_dspy.metrics.labels import Accuracy, BinaryF1, LabelMetric, MacroF1, default_metric
+from lbt_dspy.metrics.lbt_score import LbTScore, LessonScore
 from lbt_dspy.metrics.math_answer import MathAnswer, math_answer
 from lbt_dspy.metrics.statistics import Estimate, LabelledRuns, paired_bootstrap
 
@@ -10,6 +11,8 @@ __all__ = [
     "Estimate",
     "LabelMetric",
     "LabelledRuns",
+    "LbTScore",
+    "LessonScore",
     "MacroF1",
     "MathAnswer",
     "default_metric",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from dspy.predict.parameter import Parameter
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.user_lm import public_url
+
+_looking_up = threading.Lock()
 
 
 class ExamStudents(Parameter):  # type: ignore[misc]
@@ -45,12 +48,13 @@ class ExamStudents(Parameter):  # type: ignore[misc]
         Raises:
             UserError: A name is unknown, or its key is missing.
         """
-        missing = [name for name in self.names if name not in self._lms]
-        if missing:
-            from lbt_dspy.lms.roles import LMRoles
+        with _looking_up:
+            missing = [name for name in self.names if name not in self._lms]
+            if missing:
+                from lbt_dspy.lms.roles import LMRoles
 
-            self._lms = {**self._lms, **dict(zip(missing, LMRoles(self.config).lms(missing), strict=True))}
-        return [self._lms[name] for name in self.names]
+                self._lms = {**self._lms, **dict(zip(missing, LMRoles(self.config).lms(missing), strict=True))}
+            return [self._lms[name] for name in self.names]
 
     def reset(self) -> None:
         """Do nothing: students are not learned."""

@@ -81,6 +81,7 @@ class Ledger:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._in_flight: dict[bytes, Future[Reply]] = {}
+        self._batches: dict[bytes, Future[dict[bytes, Reply]]] = {}
         self._failed_now: dict[bytes, Reply] = {}
         self._health: dict[str, Counter[str]] = {}
         self._engines: set[ModelEngine] = set()
@@ -165,6 +166,27 @@ class Ledger:
         return found
 
     def _ask_in_process(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
+        """Answer in this thread, but wait for what another thread is answering: no call is made twice."""
+        batch: Future[dict[bytes, Reply]] = Future()
+        with self._lock:
+            theirs = {call.key: self._batches[call.key] for call in calls if call.key in self._batches}
+            mine = {call.key: call for call in calls if call.key not in theirs}
+            self._batches.update(dict.fromkeys(mine, batch))
+        try:
+            replies = self._known(list(mine))  # what came back since this thread looked
+            replies |= self._answer([call for key, call in mine.items() if key not in replies], role)
+        except BaseException as error:
+            batch.set_exception(error)
+            raise
+        else:
+            batch.set_result(replies)
+        finally:
+            with self._lock:
+                for key in mine:
+                    del self._batches[key]
+        return replies | {key: other.result()[key] for key, other in theirs.items()}
+
+    def _answer(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
         """Answer in this thread and commit once; what is answered before an error is committed too."""
         replies: dict[bytes, Reply] = {}
         by_name: dict[str, list[tuple[bytes, Reply]]] = {}

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from lbt_dspy.budget import Budget
+from lbt_dspy.errors import UserError
 from lbt_dspy.journal import Journal
 from lbt_dspy.lms.ledger import Ledger
 
@@ -16,10 +17,15 @@ class OwnLedger:
     Args:
         given: The ledger to use; `None`: one in memory, made at the first use, and made anew on the same journal after
             an error or Ctrl-C has stopped it.
-        budget: Of the one in memory.
+        budget: Of the one in memory; not beside `given`.
+
+    Raises:
+        UserError: A ledger and a budget are given.
     """
 
     def __init__(self, given: Ledger | None, budget: Budget | None) -> None:
+        if given is not None and budget is not None:
+            raise UserError("budget does not go with ledger, which has one of its own: Ledger(journal, budget)")
         self._given = given
         self._budget = budget
         self._own: Ledger | None = None

@@ -111,8 +111,7 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
             raise UserError(f"temperature must be at least 0 but got {self.temperature!r}")
         check_choice("selection", self.selection, SELECTIONS)
         make_schedule(self.schedule, delta=self.delta, seed=self.seed, selection=self.selection)
-        if self.ledger is not None and self.budget is not None:
-            raise UserError("budget does not go with ledger, which has one of its own: Ledger(journal, budget)")
+        OwnLedger(self.ledger, self.budget)
         students = ExamStudents(self.exam_students, self.lm_config)
         if self.selection != "maj" and (self.exam is None or not students.names):
             raise UserError(f"selection {self.selection!r} needs exam= and exam_students=; 'maj' needs none")
