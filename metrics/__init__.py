@@ -1,4 +1,4 @@
-"""Installed as `lbt_dspy.metrics`: the LbT score as a metric, metrics of labels, a grader of mathematics, statistics."""
+"""Installed as `lbt_dspy.metrics`: the LbT score, metrics of labels, a grader of mathematics, and statistics."""
 
 from lbt_dspy.metrics.labels import Accuracy, BinaryF1, LabelMetric, MacroF1, default_metric
 from lbt_dspy.metrics.lbt_score import LbTScore, LessonScore
