@@ -9,6 +9,8 @@ from typing import TypeVar
 import numpy as np
 
 T = TypeVar("T")
+ROLLOUTS = 2**16
+"""Most rollouts of one question."""
 
 
 def digest_int(*parts: object) -> int:
@@ -28,7 +30,7 @@ def request_seed(seed: int, *purpose: object) -> int:
 
 def rollout_seed(seed: int, rollout: int) -> int:
     """Return the request seed, below 2**31, of a rollout (0 to 65,535): its number stands in the low 16 bits."""
-    return (seed % 2**15) << 16 | rollout
+    return (seed % 2**15) * ROLLOUTS + rollout
 
 
 def balanced(items: Sequence[T], size: int, label_of: Callable[[T], Hashable], rng: np.random.Generator) -> list[T]:

@@ -12,6 +12,7 @@ from toy_world import NOTES, TAUGHT, Desk, pupil, solver, teacher
 
 from lbt_dspy import Fixed, LbTRerank, UserError
 from lbt_dspy.lms.embedded import STUDENTS, embedded_lm
+from lbt_dspy.lms.roles import LMRoles
 
 HERE = Path(__file__).parent
 NOTE = "8 things, 9 more"
@@ -127,6 +128,31 @@ def test_asynchronous_calls_leave_the_same_trace():
     assert (asked["question"], given.answer) == ("What is 8 and 9?", "17")
 
 
+def test_trying_again_samples_other_lessons():
+    """`BestOfN`, SIMBA and bootstrapping ask for another answer by a `rollout_id` on the LM."""
+    lm = teacher()
+    program = LbTRerank(exam_students=[], exam=None, selection="maj", rationales=1).compile(solver())
+
+    def answers(rollouts):
+        found = []
+        for rollout in rollouts:
+            program.set_lm(lm.copy(rollout_id=rollout, temperature=1.0))
+            found.append(program(question="What is 8 and 9?").answer)
+        return found
+
+    first = answers([None, 0, 1, 2, 3])
+    assert first[0] == first[1]
+    assert set(first) == {"17", "72"}
+    sent = len(lm.engine.prompts)
+    assert sent == 4
+    assert answers([None, 0, 1, 2, 3]) == first
+    assert len(lm.engine.prompts) == sent
+    best = dspy.BestOfN(module=program, N=4, reward_fn=lambda args, found: float(found.answer == "72"), threshold=1.0)
+    with dspy.context(lm=lm, trace=[]):
+        program.set_lm(None)
+        assert best(question="What is 8 and 9?").answer == "72"
+
+
 def test_copies_are_independent_and_share_what_was_paid():
     desk = Desk()
     desk.set_lm(teacher())
@@ -158,6 +184,19 @@ def test_no_key_is_in_any_file_written(tmp_path):
     assert loaded.exam_students.names == ["openai/near"]
     assert program.deepcopy().program.predict.lm.kwargs["api_key"] == SECRET
     assert far.kwargs["api_key"] == SECRET
+
+
+def test_a_routed_model_is_not_written_at_all(tmp_path, monkeypatch):
+    """Neither is it in JSON: its deployments hold addresses and keys."""
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    program = Desk().solve
+    program.set_lm(LMRoles().lms(["openai/gpt-4o-mini"])[0])
+    with pytest.raises(RuntimeError, match=r"set_lm\(None\) before saving"):
+        program.save(tmp_path / "whole", save_program=True)
+    with pytest.raises(TypeError, match=r"set_lm\(None\) before saving"):
+        program.save(tmp_path / "state.json")
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or SECRET.encode() not in path.read_bytes()
 
 
 def test_a_whole_program_is_loaded_with_its_students_by_name(tmp_path, examples):
