@@ -9,6 +9,8 @@ from typing import TypeVar
 import numpy as np
 
 T = TypeVar("T")
+ROLLOUTS = 2**16
+"""Most rollouts of one question."""
 
 
 def digest_int(*parts: object) -> int:
@@ -33,7 +35,7 @@ def rollout_seed(seed: int, rollout: int) -> int:
         seed: Of the run.
         rollout: Number of the sample, in [0, 2**16).
     """
-    return (seed % 2**15) << 16 | rollout
+    return (seed % 2**15) * ROLLOUTS + rollout
 
 
 def balanced(items: Sequence[T], size: int, label_of: Callable[[T], Hashable], rng: np.random.Generator) -> list[T]:

@@ -23,6 +23,7 @@ from lbt_dspy.exam.whole_program import single_predictor
 from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.own_ledger import OwnLedger
+from lbt_dspy.lms.user_lm import without_secrets
 from lbt_dspy.metrics.exam_feedback import NO_ANSWER, NO_EXAM, ProblemResult, exam_feedback, marks_of
 from lbt_dspy.types import ExamProblem, Seat
 
@@ -230,11 +231,8 @@ class LbTScore:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out LMs, ledger and budget: a pickle holds no key, and knows the students by name."""
-        program = self.program.deepcopy()
-        for predictor in program.predictors():
-            predictor.lm = None
-        names = tuple(self._students.names)
+        """Leave keys, ledger and budget out of pickles; students are known by name."""
+        program, names = without_secrets(self.program), tuple(self._students.names)
         return {**self.__dict__, "program": program, "exam_students": names, "ledger": None, "budget": None}
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 
 import dspy
 
+from lbt_dspy import Fixed, LbTRerank
 from lbt_dspy.lms.engine import Answer, ModelEngine, lm_of
 
 TAUGHT = "Add the two numbers."
@@ -31,12 +32,19 @@ class Toy(ModelEngine):
             self.prompts.append(text)
         last = request.messages[-1].text
         wanted = re.findall(r"\[\[ ## (\w+) ## \]\]", last.split("Respond with")[-1]) if "Respond with" in last else []
+        if "question" in wanted:
+            return Answer(f"[[ ## question ## ]]\nWhat is {self.read(text, last)}?\n\n")
         if "answer" not in wanted:
             return Answer(written(wanted, as_json=re.findall(r"`(\w+)`", last.split("Respond with")[-1])))
         a, b = map(int, re.findall(r"\d+", last.split("[[ ## question ## ]]")[-1])[:2])
         word = self.operation(request, text, a)
         fields = {"reasoning": f"{a} {word} {b}", "answer": a + b if word == PLUS else a * b}
         return Answer("".join(f"[[ ## {name} ## ]]\n{fields[name]}\n\n" for name in wanted if name in fields))
+
+    def read(self, text, last):
+        """The numbers of a note; one that was not taught so mistakes them."""
+        a, b = map(int, re.findall(r"\d+", last.split("[[ ## note ## ]]")[-1])[:2])
+        return f"{a} and {b}" if TAUGHT in text else f"{a} and {a}"
 
     def operation(self, request, text, a):
         if TAUGHT in text or f" {PLUS} " in text:
@@ -85,3 +93,22 @@ def pupil(name="toy/pupil"):
 
 def solver():
     return dspy.ChainOfThought("question -> answer")
+
+
+class Desk(dspy.Module):
+    """Reads a note, then has its question answered by the best of many lessons."""
+
+    def __init__(self, exam_students=None, **options):
+        super().__init__()
+        self.read = dspy.Predict("note -> question")
+        students = [pupil()] if exam_students is None else exam_students
+        self.solve = LbTRerank(exam_students=students, exam=Fixed(BANK, problems=2), rationales=6, **options).compile(
+            solver()
+        )
+
+    def forward(self, note):
+        found = self.solve(question=self.read(note=note).question)
+        return dspy.Prediction(answer=found.answer, lbt_score=found.lbt_score, votes=found.votes)
+
+
+NOTES = [dspy.Example(note=f"{n} things, {n + 1} more", answer=str(2 * n + 1)).with_inputs("note") for n in range(3, 9)]

@@ -33,6 +33,7 @@ COOLDOWN_SECONDS = 1.0
 TOKENS_PER_MESSAGE = 16
 BYTES_PER_TOKEN = 4
 DEFAULT_OUTPUT_TOKENS = 4096
+UNSAVED = "a program with a routed LM is saved without it: call program.set_lm(None) before saving"
 PRICES = ("input_cost_per_token", "output_cost_per_token")
 
 
@@ -194,7 +195,15 @@ class RouterEngine(ModelEngine):
 
     def dump_state(self) -> dict[str, Any]:
         """Refuse: a saved program must not carry endpoints; set its LM again after loading."""
-        raise TypeError("a program with a routed LM is saved without it: call program.set_lm(None) before saving")
+        raise TypeError(UNSAVED)
+
+    @classmethod
+    def load_state(cls, state: dict[str, Any]) -> RouterEngine:
+        """Refuse; DSPy asks `dump_state` only of engines that have this too."""
+        raise TypeError(UNSAVED)
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError(UNSAVED)
 
 
 def _translated(error: Exception) -> Exception:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
 from dspy import lm15
 from dspy.lm15 import Request
 
+from lbt_dspy.lms.config import SECRET_NAME
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.logprobs import encode
@@ -79,6 +80,29 @@ def engine_of(lm: dspy.LM) -> ModelEngine:
         if engine is None:
             engine = _engines[lm] = UserEngine(lm)
         return engine
+
+
+def without_secrets(program: dspy.Module) -> dspy.Module:
+    """Return a copy of a program for a file: its LMs without keys, tokens and headers, which they then lack."""
+    copy = program.deepcopy()
+    for predictor in copy.predictors():
+        if predictor.lm is not None:
+            public = _public(predictor.lm.kwargs)
+            predictor.lm = predictor.lm.copy(**{name: public.get(name) for name in predictor.lm.kwargs})
+    return copy
+
+
+def _public(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without what a telling name holds (numbers, as in `max_tokens`, aside), addresses cleaned."""
+    public: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            value = _public(value)
+        elif isinstance(value, str) and "://" in value:
+            value = public_url(value)
+        if isinstance(value, int | float) or not SECRET_NAME.search(name):
+            public[name] = value
+    return public
 
 
 def public_url(url: str) -> str:

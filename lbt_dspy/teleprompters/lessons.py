@@ -12,7 +12,7 @@ import dspy
 from lbt_dspy.errors import LbTError, UserError
 from lbt_dspy.exam.paid_program import PaidProgram, Run, in_threads
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.sampling import rollout_seed
+from lbt_dspy.sampling import ROLLOUTS, digest_int, rollout_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +74,13 @@ class LessonSampler:
         if lm is None:
             return None
         engine = engine_of(lm)
+        again = int(lm.kwargs.get("rollout_id") or 0)  # set by whoever calls the program anew for another answer
         config: dict[str, Any] = {}
         if engine.takes_seed:
-            config["seed"] = rollout_seed(self.seed, rollout)
+            config["seed"] = rollout_seed(digest_int(self.seed, again) if again else self.seed, rollout)
         if engine.takes_temperature and self.temperature is not None:
             config["temperature"] = self.temperature
-        return self.paid.paid(lm, "teacher", rollout, config)
+        return self.paid.paid(lm, "teacher", again * ROLLOUTS + rollout, config)
 
 
 def lesson_predictor(program: dspy.Module, named: str | None, answer: str | None) -> tuple[str, str]:

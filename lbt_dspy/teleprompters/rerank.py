@@ -7,6 +7,7 @@ section on observing the students' feedback.
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,12 +28,13 @@ from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.own_ledger import OwnLedger
+from lbt_dspy.lms.user_lm import without_secrets
+from lbt_dspy.sampling import ROLLOUTS
 from lbt_dspy.teleprompters.lessons import lesson_predictor
 from lbt_dspy.teleprompters.rerank_steps import ADDED_FIELDS, Reranking, exam_of, rerank
 from lbt_dspy.types import ExamProblem
 
 SELECTIONS = ("sum", "max", "avg", "maj")
-MOST_RATIONALES = 2**16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,8 +102,8 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         check_at_least("rationales", self.rationales, 1, "it is the number of sampled answers")
-        if self.rationales > MOST_RATIONALES:
-            raise UserError(f"rationales must be at most {MOST_RATIONALES} but got {self.rationales}")
+        if self.rationales > ROLLOUTS:
+            raise UserError(f"rationales must be at most {ROLLOUTS} but got {self.rationales}")
         check_at_least("sittings", self.sittings, 1, "it is the number of sittings on each exam problem")
         check_at_least("in_flight", self.in_flight, 1, "1 asks one sitting after the other")
         check_at_least("seed", self.seed, 0, "seeds are whole numbers")
@@ -147,7 +149,8 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
     * `exam`: how the exam went, as `ExamRecord`.
 
     An exam that a schedule stopped early has marks for the lessons that were in doubt: enough for the choice, but no
-    LbT scores to compare lessons by; use `schedule="full"` for those.
+    LbT scores to compare lessons by; use `schedule="full"` for those. The same question has the same lessons, unless
+    its LM has another `rollout_id`, as `dspy.BestOfN` and other optimisers set it to try again.
 
     Attributes:
         program: The program. Other optimisers compile its predictors; DSPy saves them.
@@ -198,6 +201,15 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
     async def aforward(self, **inputs: Any) -> dspy.Prediction:
         """As `forward`, in a thread of its own."""
         return await asyncio.to_thread(self.forward, **inputs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave keys, ledger and budget out of pickles."""
+        return {**super().__getstate__(), "program": without_secrets(self.program)}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RerankedProgram:
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__setstate__(copy.deepcopy(super().__getstate__(), memo))
+        return copied
 
     def rerank(self, inputs: Mapping[str, Any], *, account: Account | None = None, **changes: Any) -> Reranking:
         """Answer one question, with the record of how.
