@@ -64,13 +64,19 @@ class Problem:
         """Return the table with all cells open."""
         return ExamTable(self.candidates, students=1, problems=PROBLEMS, sittings=SITTINGS, selection=selection)
 
+    def first(self, lessons: int) -> Problem:
+        """Return the same problem with its first lessons only."""
+        candidates = self.candidates[:lessons]
+        right = self.right if any(candidate.answer == self.right for candidate in candidates) else None
+        return Problem(candidates=candidates, right=right, marks=self.marks[:lessons])
+
     def mark(self, cell: Cell) -> float:
         """Return what a sitting gives."""
         return self.marks[cell.lesson][cell.problem][cell.sitting]
 
 
 def problem_of(row: Row, lessons: int, seed: int, number: int) -> Problem:
-    """Draw a teaching problem; with more lessons it is another one."""
+    """Draw a teaching problem; with another number of lessons it is another one."""
     rng = stream(seed, "simulated table", row.name, lessons, number)
     difficulty, knowing = rng.normal(size=2)
     kinds = np.where(

@@ -121,7 +121,9 @@ class ExamTable:
         self._lesson_bounds: list[tuple[Score, Score]] = [(0, 0)] * len(self.candidates)
         self._answer_bounds: list[tuple[Score, Score]] = [(0, 0)] * len(self.answers)
         self._tallies = np.zeros((len(Tallies._fields), len(self.candidates), students))
-        self._by_problem = {(s, p): (0.0, 0) for s in range(students) for p in range(problems)}
+        self._by_problem: dict[tuple[int, int], tuple[Score, int]] = {
+            (s, p): (0, 0) for s in range(students) for p in range(problems)
+        }
         self._by_answer = list(itertools.chain(*self.answers))
         self._starts = [0, *itertools.accumulate(map(len, self.answers[:-1]))]
         self._stale = set(range(len(self.candidates)))
@@ -154,9 +156,10 @@ class ExamTable:
         else:
             self.marked += 1
             sheet.measured += 1
-            sheet.total += _exact(mark)
+            exact = _exact(mark)
+            sheet.total += exact
             total, measured = self._by_problem[cell.student, cell.problem]
-            self._by_problem[cell.student, cell.problem] = total + mark, measured + 1
+            self._by_problem[cell.student, cell.problem] = total + exact, measured + 1
         self._stale.add(cell.lesson)
 
     def marks(self, lesson: int, student: int) -> Mapping[Cell, float | None]:
@@ -219,7 +222,7 @@ class ExamTable:
     def problem_rate(self, student: int, problem: int) -> float:
         """Return the estimated mean mark of a student at an exam problem, over all lessons."""
         total, measured = self._by_problem[student, problem]
-        return (total + 1) / (measured + 2)
+        return float((total + 1) / (measured + 2))
 
     def rates(self) -> Array:
         """Return the estimated mean mark of each answer by student: drawn to that of all answers by two marks."""
