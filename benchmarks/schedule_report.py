@@ -50,7 +50,8 @@ def _savings(results: Results, size: int) -> Table:
 def _saving(entry: Mapping[str, Any]) -> str:
     if entry["schedule"] == "full":
         return f"({percent(entry['accuracy'])})"
-    return f"{entry['saving']:.1f}x ({percent(entry['agreement'])}; {percent(entry['accuracy'])})"
+    saving = "no call" if entry["saving"] is None else f"{entry['saving']:.1f}x"
+    return f"{saving} ({percent(entry['agreement'])}; {percent(entry['accuracy'])})"
 
 
 def _budgets(results: Results) -> Table:

@@ -51,8 +51,9 @@ def examine(problem: Problem, schedule: Schedule, selection: str, in_flight: int
 
 def full_choice(problem: Problem, selection: str) -> int:
     """Return the full exam's answer, without a schedule."""
-    lessons = zip(problem.candidates, problem.marks, strict=True)
-    return select(selection, [ScoredLesson(answer=c.answer, score=int(sum(map(sum, m)))) for c, m in lessons])
+    scores = problem.marks.sum(axis=(1, 2)).tolist()
+    scored = zip(problem.candidates, scores, strict=True)
+    return select(selection, [ScoredLesson(answer=candidate.answer, score=score) for candidate, score in scored])
 
 
 def savings(problems: int, seed: int) -> Iterator[Entry]:
@@ -80,7 +81,7 @@ def _measured(problems: Sequence[Problem], selection: str, name: str, in_flight:
     batches = sum(each.batches for each in done)
     return {
         "calls": calls,
-        "saving": len(problems[0].candidates) * SITTINGS_A_LESSON / calls,
+        "saving": len(problems[0].candidates) * SITTINGS_A_LESSON / calls if calls else None,
         "agreement": statistics.fmean(
             each.choice == full_choice(p, selection) for each, p in zip(done, problems, strict=True)
         ),

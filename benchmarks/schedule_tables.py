@@ -57,8 +57,8 @@ class Problem:
     candidates: tuple[Candidate, ...]
     right: int | None
     """The right answer; `None` when no lesson has it."""
-    marks: list[list[list[float]]]
-    """`marks[lesson][exam problem][sitting]`."""
+    marks: np.ndarray[Any, np.dtype[np.bool_]]
+    """Shape (lessons, exam problems, sittings)."""
 
     def table(self, selection: str) -> ExamTable:
         """Return the table with all cells open."""
@@ -72,7 +72,7 @@ class Problem:
 
     def mark(self, cell: Cell) -> float:
         """Return what a sitting gives."""
-        return self.marks[cell.lesson][cell.problem][cell.sitting]
+        return float(self.marks[cell.lesson, cell.problem, cell.sitting])
 
 
 def problem_of(row: Row, lessons: int, seed: int, number: int) -> Problem:
@@ -93,7 +93,7 @@ def problem_of(row: Row, lessons: int, seed: int, number: int) -> Problem:
     marks = rng.random((lessons, PROBLEMS, SITTINGS)) < chances[:, :, None]
     numbers: dict[int, int] = {}
     candidates = tuple(Candidate(answer=numbers.setdefault(kind, len(numbers))) for kind in kinds.tolist())
-    return Problem(candidates=candidates, right=numbers.get(0), marks=marks.astype(float).tolist())
+    return Problem(candidates=candidates, right=numbers.get(0), marks=marks)
 
 
 def _wrong(row: Row, lessons: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
