@@ -57,20 +57,26 @@ class Problem:
     candidates: tuple[Candidate, ...]
     right: int | None
     """The right answer; `None` when no lesson has it."""
-    marks: list[list[list[float]]]
-    """`marks[lesson][exam problem][sitting]`."""
+    marks: np.ndarray[Any, np.dtype[np.bool_]]
+    """Shape (lessons, exam problems, sittings)."""
 
     def table(self, selection: str) -> ExamTable:
         """Return the table with all cells open."""
         return ExamTable(self.candidates, students=1, problems=PROBLEMS, sittings=SITTINGS, selection=selection)
 
+    def first(self, lessons: int) -> Problem:
+        """Return the same problem with its first lessons only."""
+        candidates = self.candidates[:lessons]
+        right = self.right if any(candidate.answer == self.right for candidate in candidates) else None
+        return Problem(candidates=candidates, right=right, marks=self.marks[:lessons])
+
     def mark(self, cell: Cell) -> float:
         """Return what a sitting gives."""
-        return self.marks[cell.lesson][cell.problem][cell.sitting]
+        return float(self.marks[cell.lesson, cell.problem, cell.sitting])
 
 
 def problem_of(row: Row, lessons: int, seed: int, number: int) -> Problem:
-    """Draw a teaching problem; with more lessons it is another one."""
+    """Draw a teaching problem; with another number of lessons it is another one."""
     rng = stream(seed, "simulated table", row.name, lessons, number)
     difficulty, knowing = rng.normal(size=2)
     kinds = np.where(
@@ -87,7 +93,7 @@ def problem_of(row: Row, lessons: int, seed: int, number: int) -> Problem:
     marks = rng.random((lessons, PROBLEMS, SITTINGS)) < chances[:, :, None]
     numbers: dict[int, int] = {}
     candidates = tuple(Candidate(answer=numbers.setdefault(kind, len(numbers))) for kind in kinds.tolist())
-    return Problem(candidates=candidates, right=numbers.get(0), marks=marks.astype(float).tolist())
+    return Problem(candidates=candidates, right=numbers.get(0), marks=marks)
 
 
 def _wrong(row: Row, lessons: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:

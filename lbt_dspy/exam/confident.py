@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from lbt_dspy.exam.lossless import batch_size
 from lbt_dspy.exam.table import Array, Cell, ExamTable
 from lbt_dspy.sampling import stream
 
-FIRST_BATCH = 4
 TINY = 1e-12
 
 
@@ -41,8 +41,7 @@ class Confident:
         forecast = _Forecast(table, contenders)
         if forecast.risk() <= self.delta:
             return []
-        size = min(in_flight, max(FIRST_BATCH, table.asked))
-        return list(itertools.islice(self._cells(table, contenders, forecast), size))
+        return list(itertools.islice(self._cells(table, contenders, forecast), batch_size(table, in_flight)))
 
     def choice(self, table: ExamTable) -> int:
         """Return the answer with the largest expected score of the full exam."""

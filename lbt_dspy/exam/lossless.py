@@ -10,8 +10,14 @@ import numpy as np
 from lbt_dspy.exam.table import Cell, ExamTable
 
 NEARLY = 1e-9
-LIKELY = 0.5
 FIRST_BATCH = 4
+LIKELY = 0.5
+"""The chance of being needed from which a sitting is asked ahead of those before it."""
+
+
+def batch_size(table: ExamTable, in_flight: int) -> int:
+    """Return how many cells to ask together where marks guide the next ones: as many as have been asked."""
+    return min(in_flight, max(FIRST_BATCH, table.asked))
 
 
 class Lossless:
@@ -30,7 +36,7 @@ class Lossless:
         if len(contenders) == 1:
             return []
         if table.selection == "max":
-            return _likely_needed(table, contenders)[: min(in_flight, max(FIRST_BATCH, table.asked))]
+            return _likely_needed(table, contenders)[: batch_size(table, in_flight)]
         return _Race(table, contenders).batch(in_flight)
 
     def choice(self, table: ExamTable) -> int:
@@ -63,7 +69,7 @@ class _Race:
         batch: list[Cell] = []
         while rivals and len(batch) < in_flight:
             batch.append(self._book(*self._next(rivals)))
-            rivals = [b for b in rivals if self.high[b] > self.low[self.winner]]
+            rivals = [b for b in rivals if self.high[b] > self.low[self.winner] and self.left[[b, self.winner]].any()]
         return batch
 
     def _next(self, rivals: Sequence[int]) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import Protocol
 from lbt_dspy.errors import UserError, check_choice
 from lbt_dspy.exam.confident import Confident
 from lbt_dspy.exam.lossless import Lossless
+from lbt_dspy.exam.selection import RULES
 from lbt_dspy.exam.table import Cell, ExamTable
 
 SCHEDULES = ("full", "lossless", "confident")
@@ -60,6 +61,7 @@ def make_schedule(name: str, *, delta: float = 0.05, seed: int = 0, selection: s
         UserError: There is no such schedule, `delta` is out of bounds, or `confident` is asked for with `max`.
     """
     check_choice("schedule", name, SCHEDULES)
+    check_choice("selection", selection, tuple(RULES))
     if not 0 <= delta < 0.5:
         raise UserError(f"delta must be at least 0 and less than 0.5 but got {delta!r}; 0 is the schedule lossless")
     if name == "confident" and selection == "max":

@@ -113,15 +113,18 @@ class ExamTable:
         self.failed = 0
         """Cells that could not be measured."""
         places = [(problem, sitting) for sitting in range(sittings) for problem in range(problems)]
-        self._sheets = [
-            [_Sheet({Cell(i, s, *place): None for place in places}) for s in range(students)]
+        self._sheets = {
+            (i, s): _Sheet({Cell(i, s, *place): None for place in places})
             for i in range(len(self.candidates))
-        ]
+            for s in range(students)
+        }
         self._unit = math.lcm(*range(1, problems * sittings + 1)) * math.lcm(*range(1, students + 1))
         self._lesson_bounds: list[tuple[Score, Score]] = [(0, 0)] * len(self.candidates)
         self._answer_bounds: list[tuple[Score, Score]] = [(0, 0)] * len(self.answers)
         self._tallies = np.zeros((len(Tallies._fields), len(self.candidates), students))
-        self._by_problem = {(s, p): (0.0, 0) for s in range(students) for p in range(problems)}
+        self._by_problem: dict[tuple[int, int], tuple[Score, int]] = {
+            (s, p): (0, 0) for s in range(students) for p in range(problems)
+        }
         self._by_answer = list(itertools.chain(*self.answers))
         self._starts = [0, *itertools.accumulate(map(len, self.answers[:-1]))]
         self._stale = set(range(len(self.candidates)))
@@ -143,8 +146,8 @@ class ExamTable:
         """
         if mark is not None and not 0 <= mark <= 1:
             raise UserError(f"a mark must be in [0, 1] but got {mark!r}; give None for a sitting that failed")
-        sheet = self._sheets[cell.lesson][cell.student]
-        if cell not in sheet.open:
+        sheet = self._sheets.get((cell.lesson, cell.student))
+        if sheet is None or cell not in sheet.open:
             raise UserError(f"{cell} must be open but is recorded or not of this exam; record every sitting once")
         del sheet.open[cell]
         sheet.marks[cell] = mark
@@ -154,18 +157,19 @@ class ExamTable:
         else:
             self.marked += 1
             sheet.measured += 1
-            sheet.total += _exact(mark)
+            exact = _exact(mark)
+            sheet.total += exact
             total, measured = self._by_problem[cell.student, cell.problem]
-            self._by_problem[cell.student, cell.problem] = total + mark, measured + 1
+            self._by_problem[cell.student, cell.problem] = total + exact, measured + 1
         self._stale.add(cell.lesson)
 
     def marks(self, lesson: int, student: int) -> Mapping[Cell, float | None]:
         """Return the recorded marks of one student on one lesson, in the order in which they came."""
-        return dict(self._sheets[lesson][student].marks)
+        return dict(self._sheets[lesson, student].marks)
 
     def score(self, lesson: int) -> Fraction | None:
         """Return the mean over students of each one's mean measured mark; `None` when nothing is measured."""
-        means = [Fraction(sheet.total) / sheet.measured for sheet in self._sheets[lesson] if sheet.measured]
+        means = [Fraction(sheet.total) / sheet.measured for sheet in self._sheets_of(lesson) if sheet.measured]
         return sum(means, Fraction()) / len(means) if means else None
 
     def choice(self) -> int:
@@ -204,22 +208,20 @@ class ExamTable:
     def highest_lessons(self, answers: Sequence[int]) -> list[int]:
         """Return the lessons with open cells that have the largest upper bound, first those whose answer wins ties."""
         self._refresh()
-        lessons = [
-            i for answer in answers for i in self.answers[answer] if any(sheet.open for sheet in self._sheets[i])
-        ]
+        lessons = [i for answer in answers for i in self.answers[answer] if any(self.open_cells(i))]
         highest = max((self._lesson_bounds[i][1] for i in lessons), default=0)
         ties = [i for i in lessons if self._lesson_bounds[i][1] == highest]
         return sorted(ties, key=lambda i: self.ranks[self.candidates[i].answer], reverse=True)
 
     def open_cells(self, lesson: int, students: Sequence[int] | None = None) -> Iterator[Cell]:
         """Return the open cells of a lesson, student by student, each exam problem once before any comes twice."""
-        sheets = self._sheets[lesson]
-        return (cell for s in (range(len(sheets)) if students is None else students) for cell in sheets[s].open)
+        chosen = range(self.students) if students is None else students
+        return itertools.chain.from_iterable(self._sheets[lesson, student].open for student in chosen)
 
     def problem_rate(self, student: int, problem: int) -> float:
         """Return the estimated mean mark of a student at an exam problem, over all lessons."""
         total, measured = self._by_problem[student, problem]
-        return (total + 1) / (measured + 2)
+        return float((total + 1) / (measured + 2))
 
     def rates(self) -> Array:
         """Return the estimated mean mark of each answer by student: drawn to that of all answers by two marks."""
@@ -235,7 +237,7 @@ class ExamTable:
     def _refresh(self) -> None:
         """Bring bounds and tallies up to date with the marks recorded since they were last asked for."""
         for i in self._stale:
-            self._lesson_bounds[i] = self._bounds_of(self._sheets[i])
+            self._lesson_bounds[i] = self._bounds_of(i)
             self._tallies[:, i] = np.array(self._tallies_of(i)).T
         for answer in {self.candidates[i].answer for i in self._stale}:
             bounds = [self._lesson_bounds[i] for i in self.answers[answer] for _ in range(self.candidates[i].copies)]
@@ -243,9 +245,12 @@ class ExamTable:
             self._answer_bounds[answer] = low, high
         self._stale.clear()
 
-    def _bounds_of(self, sheets: Sequence[_Sheet]) -> tuple[Score, Score]:
+    def _sheets_of(self, lesson: int) -> list[_Sheet]:
+        return [self._sheets[lesson, student] for student in range(self.students)]
+
+    def _bounds_of(self, lesson: int) -> tuple[Score, Score]:
         """Return a lesson's bounds in units of 1 / `_unit`: whole numbers while all marks are 0 or 1."""
-        live = [sheet for sheet in sheets if sheet.counted]
+        live = [sheet for sheet in self._sheets_of(lesson) if sheet.counted]
         low: Score = 0
         high: Score = 0
         for sheet in live:
@@ -256,7 +261,7 @@ class ExamTable:
 
     def _tallies_of(self, lesson: int) -> list[tuple[float, ...]]:
         """Return the fields of `Tallies` of one lesson for every student."""
-        candidate, sheets = self.candidates[lesson], self._sheets[lesson]
+        candidate, sheets = self.candidates[lesson], self._sheets_of(lesson)
         share = candidate.copies / (self.sizes[candidate.answer] if self.selection == "avg" else 1)
         live = sum(1 for sheet in sheets if sheet.counted)
         rows: list[tuple[float, ...]] = []
