@@ -115,7 +115,7 @@ def _as_percentage(expected: str, gold: str, answer: str, key: str) -> bool:
     value, reference = number(key), number(gold)
     if value is None or reference is None or "%" not in answer:
         return False
-    return value == 100 * reference if plain(answer).endswith("%") else 100 * value == reference
+    return value == 100 * reference or 100 * value == reference
 
 
 def _with_unit(expected: str, gold: str, answer: str, key: str) -> bool:

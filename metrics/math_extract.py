@@ -83,7 +83,7 @@ def _stated(text: str) -> str | None:
             return answer
         if boxes and boxes[-1].start() > (statements[-place - 2].start() if place + 2 <= len(statements) else -1):
             return _boxed(text, boxes[-1])
-    return _concluded(text[: statements[0].start()].strip()) if statements else None
+    return _concluded(text[: statements[0].start()].rpartition("\n")[0].strip()) if statements else None
 
 
 def _boxed(text: str, box: re.Match[str]) -> str:
@@ -137,6 +137,8 @@ def _concluded(text: str) -> str | None:
         return block.group(1)
     sentences = [s for s in re.split(_TITLES + r"[.!]\s+(?=[A-Z])", lines[-1].strip()) if s.strip()]
     last = sentences[-1] if sentences else ""
+    if last.count("(") > last.count(")"):
+        return None
     whole = re.search(r"[.!)\]}$\d%°*`]$", last) is not None
     brief = len(lines) == 1 and len(text) < SHORT
     return of_sentence(last.rstrip(".!")) if whole or brief or _CONCLUSION.search(last) else None
