@@ -11,8 +11,9 @@ import dspy
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.metrics.math_extract import GAVE_UP, final_answer
-from lbt_dspy.metrics.math_key import KEPT_KEYS, LATE, key_of
+from lbt_dspy.metrics.math_key import key_of
 from lbt_dspy.metrics.math_normal import number, plain
+from lbt_dspy.metrics.math_pool import KEPT_KEYS, LATE
 from lbt_dspy.types import Mark
 
 RIGHT = Mark(value=1.0)
@@ -112,7 +113,15 @@ def _without_base(expected: str, gold: str, answer: str, key: str) -> bool:
 
 def _as_percentage(expected: str, gold: str, answer: str, key: str) -> bool:
     value, reference = number(key), number(gold)
-    return value is not None and reference is not None and plain(answer).endswith("%") and value == 100 * reference
+    if value is None or reference is None or "%" not in answer:
+        return False
+    return value == 100 * reference or 100 * value == reference
+
+
+def _with_unit(expected: str, gold: str, answer: str, key: str) -> bool:
+    """One letter after a number may be a unit or a variable; where the reference is a number it is a unit."""
+    unit = re.fullmatch(r"(.*\d)\s*[gmshLltNJWVCFK]", plain(answer))
+    return unit is not None and number(gold) is not None and number(unit[1]) == number(gold)
 
 
 def _same_words(expected: str, gold: str, answer: str, key: str) -> bool:
@@ -135,4 +144,4 @@ def _unbracketed(expected: str, gold: str, answer: str, key: str) -> bool:
     return gold.startswith("(") and gold.endswith(")") and "," in answer and key_of(f"({answer})") == gold
 
 
-_LENIENT = (_without_base, _as_percentage, _same_words, _same_letter, _unbracketed)
+_LENIENT = (_without_base, _as_percentage, _with_unit, _same_words, _same_letter, _unbracketed)

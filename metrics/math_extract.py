@@ -6,6 +6,7 @@ import re
 
 LONGEST_TEXT = 20_000
 LONGEST_ANSWER = 1_000
+SHORT = 120
 GAVE_UP = "no solution"
 
 _BOX = re.compile(r"\\+(?:boxed|fbox)\s*(?:\{|(?=[\d\\]))")
@@ -18,7 +19,7 @@ _TITLES = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)"
 _SENTENCE_END = re.compile(_TITLES + r"[.!](?=\s+[A-Z\\$*(]|\s*$)|\n")
 _CONFIDENCE = re.compile(r"\n+\s*Confidence:[^\n]*$")
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")
-_VALUE = r"(?:about |approximately |only |exactly )?(?:[-$£€(\[\\√.]*\d|[-(\[]?\\|√|sqrt)"
+_VALUE = r"(?:about |approximately |only |exactly )?(?:[-$£€(\[\\√.]*\d|[-(\[]?\\|√|sqrt|-?pi\b|\([A-H]\))"
 _DISPLAY = re.compile(r"\s*(\\\[|\$\$)(.*?)(\\\]|\$\$|$)", re.DOTALL)
 _GIVING_UP = re.compile(
     r"no[_\\ ]+solution|\bno (?:real |such |unique )?(?:solution|answer|value|number)s?\b"
@@ -34,9 +35,9 @@ _STATES = re.compile(
 _CONCLUSION = re.compile(r"\b(?:therefore|thus|hence|so|total|finally|answer)\b|=", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[$£€]?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*%)?|-?\.\d+")
 _MATH = re.compile(r"(?<!\\)\$((?:\\\$|[^$\n])+)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_SENTENCE = re.compile(r"[a-z]{2,} .*\b(?:is|are)\b|[a-z]\. [A-Z].*\.")
+_SENTENCE = re.compile(r"[a-z]{2,} .*\b(?:is|are)\b|[a-z)\d]\.\s+[A-Z]")
 _WORDY = re.compile(
-    r"\s*[\"'*]*(?!sqrt|pi\b|inf|log|sin|cos|tan|oo\b|arc|text)[A-Za-z][a-z']+[\s,:][\s]*[^\s=<>^_+*/-]"
+    r"\s*[\"'*]*(?:(?:Mr|Mrs|Ms|Dr)\.|(?!sqrt|pi\b|inf|log|sin|cos|tan|oo\b|arc|text)[A-Za-z][a-z']+[\s,:]\s*[^\s=<>^_+*/-])"
 )
 
 
@@ -82,7 +83,7 @@ def _stated(text: str) -> str | None:
             return answer
         if boxes and boxes[-1].start() > (statements[-place - 2].start() if place + 2 <= len(statements) else -1):
             return _boxed(text, boxes[-1])
-    return _concluded(text[: statements[0].start()].strip()) if statements else None
+    return _concluded(text[: statements[0].start()].rpartition("\n")[0].strip()) if statements else None
 
 
 def _boxed(text: str, box: re.Match[str]) -> str:
@@ -111,7 +112,7 @@ def _statement(rest: str) -> str:
         return display.group(2)
     first = _PLEASANTRY.sub("", _first_sentence(rest))
     if first.endswith("?") or (len(rest) > len(first) + 1 and _WORDY.match(first) and not re.search(r"\d|\\", first)):
-        return _concluded(rest[len(first) :].strip(" .\n")) or first
+        return _concluded(rest[len(first) :].strip()) or first
     return of_sentence(first) if _WORDY.match(first) else first
 
 
@@ -136,8 +137,11 @@ def _concluded(text: str) -> str | None:
         return block.group(1)
     sentences = [s for s in re.split(_TITLES + r"[.!]\s+(?=[A-Z])", lines[-1].strip()) if s.strip()]
     last = sentences[-1] if sentences else ""
+    if last.count("(") > last.count(")"):
+        return None
     whole = re.search(r"[.!)\]}$\d%°*`]$", last) is not None
-    return of_sentence(last.rstrip(".!")) if whole or _CONCLUSION.search(last) else None
+    brief = len(lines) == 1 and len(text) < SHORT
+    return of_sentence(last.rstrip(".!")) if whole or brief or _CONCLUSION.search(last) else None
 
 
 def of_sentence(sentence: str) -> str:

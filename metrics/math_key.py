@@ -8,11 +8,8 @@ from functools import lru_cache
 
 from lbt_dspy.metrics.math_extract import GAVE_UP, gives_up
 from lbt_dspy.metrics.math_normal import number, plain, without_degrees
-from lbt_dspy.metrics.math_pool import Workers
+from lbt_dspy.metrics.math_pool import KEPT_KEYS, LATE, fingerprint
 
-LATE = "took too long: "
-KEPT_KEYS = 1 << 16
-LONGEST_EXPRESSION = 300
 DEEPEST = 12
 
 _OPEN, _CLOSE = "([{«", ")]}»"
@@ -26,7 +23,7 @@ _SIMPLIFIED = re.compile(
     r"^.*\bwhich (?:simplifies|reduces|is equal|is equivalent|equals|rounds)(?: up| down)?(?: to)? (?=[-\d\\(.])"
 )
 _LEAD = re.compile(r"^(?:approximately|approx\.?|about|roughly|around|exactly|only|a total of|both)\s+", re.IGNORECASE)
-_MEMBER = re.compile(r"^[a-zA-Z](?:\([a-z]\))?\s*\\in(?![a-z])\s*(?=[(\[«{\\])")
+_MEMBER = re.compile(r"^(?:\\[a-z]+|[a-zA-Z])(?:\([a-z]\))?\s*\\in(?![a-z])\s*(?=[(\[«{\\])")
 _BASE = re.compile(r"\(?([0-9A-F]+)\)?\s*(?:_\s*\{?\s*(\w+)\s*\}?|\(?\s*(?:in )?base[ -](\w+)\)?)$")
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
 _WORDS = {
@@ -36,8 +33,8 @@ _WORDS = {
 _AMOUNT = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+)?"
 _NAMES = r"sqrt|pi|sin|cos|tan|cot|sec|csc|log|ln|inf|infty|infinity|oo|exp|arc\w*|cdot|times|mod|and|or|base|choose|cr"
 _UNIT = re.compile(
-    rf"\s+(?!(?:{_NAMES})\b)(?:[a-zA-Z]{{3,}}|(?:of|on|in|at|to|is|by)\b)"
-    r"|\s*(?<![a-zA-Z\\])(?:cm|mm|km|kg|mg|lbs?|oz|ft|in|mi|hrs?|mL|ml|mph|dollars?|cents?|USD|units?|sq|am|pm|a\.m|p\.m)\b"
+    rf"\s+(?!(?:{_NAMES})\b)(?:[a-zA-Z]{{3,}}|(?:of|on|in|at|is|by)\b)"
+    r"|\s*(?<![a-zA-Z\\])(?:cm|mm|km|kgs?|mg|lbs?|oz|ft|in|mi|hrs?|mins?|secs?|mL|ml|mph|dollars?|cents?|USD|units?|sq|am|pm|a\.m|p\.m)\b"
     r"|(?<=\d)\s+[mgshL](?![a-zA-Z(])(?:\s*\^\s*\{?\d\}?)?$"
     rf"|(?<=\d)(?!(?:{_NAMES}))(?=[a-z]*[aeiou])[a-z]{{4,}}"
 )
@@ -45,14 +42,6 @@ _COUNTED = re.compile(rf"({_AMOUNT})\s*(?:/\s*|\ba?\s+|-)(?!(?:{_NAMES})\b)[a-zA
 _COMPOUND = re.compile(r"\D*?[a-z]{2,},?\s+(?:and\s+)?[\d.]+\s*[a-z]{2,}", re.IGNORECASE)
 _SIDES = re.compile(r"\\le(?![a-z])|\\ge(?![a-z])|<|>")
 _TEXT = re.compile(r"[A-Za-z][A-Za-z ',.\-()]*$")
-_ABSURD = re.compile(
-    r"\^[^+\-*/=,]*\^[^+\-*/=,]*\^|\^\s*\{?\s*\(?\d{5,}|\^[\s{(]*\d{2,}\s*\^|\^[\s{(]*\d+\s*\^[\s{(]*\d{2,}"
-    r"|\d{4,}\s*\)?\s*!|!\s*\)?\s*!|\d{400,}|binom\s*\{\s*\d{4,}"
-)
-_UNWORKED = re.compile(r"\\(?:sum|int|prod|lim|Gamma|zeta|dots|ldots|cdots)(?![a-z])|\.\.\.")
-
-
-workers = Workers()
 
 
 @lru_cache(maxsize=KEPT_KEYS)
@@ -62,18 +51,6 @@ def key_of(answer: str) -> str | None:
     if not re.search(r"\w|\\", text):
         return None
     return _key(text) if _depth(text) <= DEEPEST else LATE + text
-
-
-@lru_cache(maxsize=KEPT_KEYS)
-def fingerprint(latex: str) -> str:
-    """Return the key of an expression, worked out by Math-Verify and SymPy in another process."""
-    raw = re.sub(r"\s+", "", latex)
-    if len(latex) > LONGEST_EXPRESSION or _ABSURD.search(latex):
-        return LATE + raw
-    if _UNWORKED.search(latex):
-        return f'"{raw}"'
-    reply = workers.ask(_as_latex(latex))
-    return LATE + raw if reply.get("late") else reply["key"] or f'"{raw}"'
 
 
 def equation(text: str) -> str | None:
@@ -94,6 +71,8 @@ def _negative(value: str) -> str:
 
 def _key(text: str) -> str:
     text = _LEAD.sub("", text.lstrip(" ,;:'").rstrip(" .,;:'"))
+    if text.endswith(")") and "(" not in text and "[" not in text:
+        text = text[:-1]
     if not text:
         return '""'
     value = number(text.rstrip("% "))
@@ -111,9 +90,10 @@ def _of_parts(text: str) -> str:
     counted = _COUNTED.match(text)
     if counted and not re.search(r"\d|[=\\]", text[counted.end() :]):
         return str(number(counted[1] or counted[2]))
-    exact = _exact(text)
+    exact, rounded = _exact(text)
     if exact != text:
-        return _key(exact)
+        key = _key(exact)
+        return _key(rounded) if re.search(r"\d", rounded) and key.startswith(("unworked", '"')) else key
     text = _MEMBER.sub("", text)
     compound = _COMPOUND.match(text)
     items = [text] if compound else _items(text)
@@ -130,14 +110,15 @@ def _of_parts(text: str) -> str:
     return _text(text) if compound else _of_value(text)
 
 
-def _exact(text: str) -> str:
-    """Return what is given as exact, where an approximation or an explanation follows."""
+def _exact(text: str) -> tuple[str, str]:
+    """Return what is given as exact, and what follows: an approximation, or an explanation."""
     text = _SIMPLIFIED.sub("", text)
     after = _APPROXIMATE.search(text)
     if after is None:
-        return text
+        return text, ""
     before, rest = text[: after.start()].strip(" ,("), text[after.end() :]
-    return before if re.search(r"\d|\\[a-z]", before) or (not re.search(r"\d", rest) and before) else rest
+    exact = re.search(r"\d|\\[a-z]", before) or (before and not re.search(r"\d", rest))
+    return (before, rest) if exact else (rest, "")
 
 
 def _of_chain(text: str) -> str:
@@ -299,9 +280,3 @@ def _depth(text: str) -> int:
         depth += (sign in _OPEN) - (sign in _CLOSE)
         deepest = max(deepest, depth)
     return deepest
-
-
-def _as_latex(text: str) -> str:
-    text = re.sub(r"(?<!\\)\bsqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
-    text = re.sub(r"(?<!\\)\bsqrt\s*(\d+)", r"\\sqrt{\1}", text)
-    return re.sub(r"(?<![\\a-zA-Z])(pi|sqrt|sin|cos|tan|log|ln)(?![a-zA-Z])", r"\\\1 ", text)

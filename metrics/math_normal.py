@@ -38,6 +38,8 @@ _RULES = [
     (re.compile(pattern), to)
     for pattern, to in [
         (r"\\\\(?=[a-zA-Z(){}\[\]])", r"\\"),
+        (r"(?<=\d)(?:\s*\^\s*\{\s*(?:th|st|nd|rd)\s*\}|(?:th|st|nd|rd)\b)", " "),
+        (r"(?<=[)\]])\s*U\s*(?=[(\[])", r"\\cup "),
         (r"\{,\}|,\s*\\!\s*", ","),
         (r"\\(?:left|right|bigg?|Bigg?)(?![a-z])\.?|\\displaystyle|\\[!,;:]|\\quad|\\qquad|\\limits", " "),
         (r"\\ |~|\\\n", " "),

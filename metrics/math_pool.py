@@ -6,16 +6,27 @@ import atexit
 import json
 import os
 import queue
+import re
 import select
 import subprocess
 import sys
 import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
 
 SCRIPT = Path(__file__).with_name("math_worker.py")
 WORKERS = max(1, min(4, os.cpu_count() or 1))
 WALL_SECONDS = 20.0
+LATE = "took too long: "
+KEPT_KEYS = 1 << 16
+LONGEST_EXPRESSION = 300
+
+_ABSURD = re.compile(
+    r"\^[^+\-*/=,]*\^[^+\-*/=,]*\^|\^\s*\{?\s*\(?\d{5,}|\^[\s{(]*\d{2,}\s*\^|\^[\s{(]*\d+\s*\^[\s{(]*\d{2,}"
+    r"|\d{4,}\s*\)?\s*!|!\s*\)?\s*!|\d{400,}|binom\s*\{\s*\d{4,}"
+)
+_UNWORKED = re.compile(r"\\(?:sum|int|prod|lim|Gamma|zeta|dots|ldots|cdots)(?![a-z])|\.\.\.")
 
 
 class Worker:
@@ -93,3 +104,24 @@ class Workers:
         """End all processes."""
         for worker in self.all:
             worker.end()
+
+
+workers = Workers()
+
+
+@lru_cache(maxsize=KEPT_KEYS)
+def fingerprint(latex: str) -> str:
+    """Return the key of an expression, worked out by Math-Verify and SymPy in another process."""
+    raw = re.sub(r"\s+", "", latex)
+    if len(latex) > LONGEST_EXPRESSION or _ABSURD.search(latex):
+        return LATE + raw
+    if _UNWORKED.search(latex):
+        return f'"{raw}"'
+    reply = workers.ask(_as_latex(latex))
+    return LATE + raw if reply.get("late") else reply["key"] or f'"{raw}"'
+
+
+def _as_latex(text: str) -> str:
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
+    text = re.sub(r"(?<![\\a-zA-Z])sqrt\s*(?:\(([^()]*)\)|(\d+))", r"\\sqrt{\1\2}", text)
+    return re.sub(r"(?<![\\a-zA-Z])(pi|sqrt|sin|cos|tan|log|ln)(?![a-zA-Z])", r"\\\1 ", text)
