@@ -7,7 +7,6 @@ to models in this process run in the caller's thread; others run in the ledger's
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Any, Protocol
@@ -15,17 +14,17 @@ from typing import Any, Protocol
 from dspy.lm15 import Request
 
 from lbt_dspy.budget import Budget
-from lbt_dspy.errors import ModelRejectedError, ModelUnreachableError, StoppedError, check_at_least
+from lbt_dspy.errors import StoppedError, check_at_least
 from lbt_dspy.journal import Journal
 from lbt_dspy.lms.account import Account, Watcher
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault, NoReply, fault_of
+from lbt_dspy.lms.health import Health
 from lbt_dspy.sampling import digest_int
 from lbt_dspy.types import Reply
 
 FIRST_WAIT, LONGEST_WAIT = 0.25, 20.0
 MOST_WAITS = 60
-REJECTIONS_TO_STOP, FAILURES_TO_STOP = 3, 10
 IN_PROCESS_COMMIT = 2000
 
 
@@ -83,7 +82,7 @@ class Ledger:
         self._in_flight: dict[bytes, Future[Reply]] = {}
         self._batches: dict[bytes, Future[dict[bytes, Reply]]] = {}
         self._failed_now: dict[bytes, Reply] = {}
-        self._health: dict[str, Counter[str]] = {}
+        self._health = Health()
         self._engines: set[ModelEngine] = set()
 
     def ask(self, calls: Sequence[Call], *, role: str, account: Account) -> list[Reply]:
@@ -247,7 +246,7 @@ class Ledger:
             attempts += not isinstance(outcome, Fault) or outcome.sent
             cost = None if cost is None or price is None else cost + price
             if isinstance(outcome, Answer):
-                self._health.setdefault(call.engine.name, Counter())["ok"] += 1
+                self._health.answered(call.engine.name)
                 reply = Reply(
                     outcome.text, None, attempts, outcome.input_tokens, outcome.output_tokens, cost, outcome.logprobs
                 )
@@ -261,7 +260,7 @@ class Ledger:
         reply = Reply(None, faults[-1].reason, attempts, 0, 0, cost)
         self.journal.record(role, call.engine.name, [(call.key, reply)])
         self._failed_now[call.key] = reply
-        self._check_health(call.engine.name, faults[-1])
+        self._health.failed(call.engine.name, faults[-1])
         return reply
 
     def _attempt(
@@ -304,19 +303,6 @@ class Ledger:
         jitter = 0.5 + digest_int(key, attempt) / 2**63
         pause = min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT) * jitter
         return min(fault.wait, LONGEST_WAIT * 3) if fault.wait is not None else pause
-
-    def _check_health(self, name: str, fault: Fault) -> None:
-        health = self._health.setdefault(name, Counter())
-        health["rejected" if fault.rejected else "failed"] += 1
-        if health["ok"]:
-            return
-        if health["rejected"] >= REJECTIONS_TO_STOP:
-            raise ModelRejectedError(f"{name} refuses every call ({fault.reason}); check its name, key and parameters")
-        if health["failed"] >= FAILURES_TO_STOP:
-            raise ModelUnreachableError(
-                f"{name} has answered none of {health['failed']} calls (the last one: {fault.reason}); check that its "
-                "server is up and its address right, then go on"
-            )
 
 
 def _in_process_reply(call: Call) -> Reply:
