@@ -89,7 +89,7 @@ def check_variants(data: MathData) -> None:
         raise UserError(
             f"{lacking} of the {len(data.teaching)} teaching problems of {data.source} have no functional variant in "
             "the bank (a problem with the same unique_id); those of MATH() are not on the Hugging Face hub: get the "
-            f"snapshots of github.com/ConsequentAI/fneval and run {PREPARE}, or choose exam problems in another way"
+            f"snapshots of github.com/ConsequentAI/fneval and run {PREPARE}, or choose --exam nearest or same-kind"
         )
 
 

@@ -93,12 +93,10 @@ def rerank_settings(args: argparse.Namespace, others: tuple[str, ...]) -> Rerank
             "release)"
         )
     teacher, students = model_names(args)
-    if not students:
-        raise UserError(f"--teacher {args.teacher} needs --students NAME,NAME, the models that sit the exams")
     given = {name: getattr(args, name) for name in (*NAMES, "selection") if getattr(args, name) is not None}
     kept = {name: as_kept(name, getattr(args, name)) for name in ("config", "data") if getattr(args, name) is not None}
     settings = RerankSettings(
-        task=args.task, teacher=teacher, students=students,
+        task=args.task, teacher=teacher, students=students or (teacher,),
         seeds=seeds_of(args.seeds, RerankSettings.seeds), **kept, **given,
     )  # fmt: skip
     _check(settings)

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from lbt_dspy.benchmarks.kept_settings import as_kept, resumed
 from lbt_dspy.benchmarks.rerank_settings import NAMES as RERANK_OPTIONS
+from lbt_dspy.benchmarks.rerank_settings import TASKS as RERANK_TASKS
 from lbt_dspy.benchmarks.rerank_settings import RerankSettings, add_rerank_flags, is_rerank, rerank_settings
 from lbt_dspy.benchmarks.search_flags import NAMES as SEARCH_OPTIONS
 from lbt_dspy.benchmarks.search_flags import PLACES, add_search_flags, search_settings
@@ -147,6 +148,8 @@ def settings_of(args: argparse.Namespace) -> Settings | RerankSettings:
         return resumed(args)
     if is_rerank(args):
         return rerank_settings(args, others=ONLY_M3)
+    if args.method == "m3" and args.task in RERANK_TASKS:
+        raise UserError(f"--task {args.task} is for --method m1; leave --method out")
     if args.method not in (None, "m3"):
         raise UserError(f"--method must be m1 or m3 but got {args.method!r}")
     for name in RERANK_OPTIONS:
@@ -181,7 +184,8 @@ def _known_task(args: argparse.Namespace) -> str:
         raise UserError(f"--{given.replace('_', '-')} needs --train FILE: the training examples of a task of your own")
     if args.task not in TASKS:
         raise UserError(
-            f"--task must be one of {', '.join(TASKS)} but got {args.task!r}; for a task of your own give --train FILE"
+            f"--task must be one of {', '.join((*TASKS, *RERANK_TASKS))} but got {args.task!r}; for a task of your own "
+            "give --train FILE"
         )
     return str(args.task)
 
