@@ -35,9 +35,9 @@ class Budget:
         self._free = threading.Condition()
 
     def start_from(self, calls: int, cost: float) -> None:
-        """Count what earlier runs of the same journal have already sent and spent."""
+        """Count what earlier runs of a journal have sent and spent, where this budget has not: it may be shared."""
         with self._free:
-            self.calls, self.cost = calls, cost
+            self.calls, self.cost = max(self.calls, calls), max(self.cost, cost)
 
     def reserve(self, worst_cost: float | None) -> None:
         """Take room for one call that costs at most `worst_cost` dollars, waiting for calls in flight if need be.

@@ -1,18 +1,24 @@
 """LbTScore as every DSPy optimiser asks it, and what it says."""
 
 import copy
+import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import cloudpickle
 import dspy
+import hypothesis
 import pytest
 from dspy import lm15
+from hypothesis import strategies as st
 from toy_world import BANK, PLUS, TAUGHT, TEACHING, TIMES, Pupil, pupil, solver, teacher
 
 from lbt_dspy import Account, Budget, BudgetSpentError, Fixed, Ledger, SameKind, UserError, Variants
 from lbt_dspy.lms.engine import lm_of
 from lbt_dspy.metrics import LbTScore
+from lbt_dspy.metrics.exam_feedback import ProblemResult, exam_feedback
+from lbt_dspy.metrics.lbt_score import weighted
+from lbt_dspy.types import ExamProblem, Mark, Sitting
 
 
 def score(**options):
@@ -174,6 +180,38 @@ def test_correctness_has_its_weight_where_there_is_a_label(weight, gold, pred, e
     assert score(weight=weight)(gold, pred) == pytest.approx(expected)
 
 
+UNIT = st.floats(0, 1)
+
+
+@hypothesis.given(st.lists(st.tuples(UNIT, st.none() | UNIT)))
+def test_the_weighted_mean_lies_among_what_is_known(parts):
+    known = [value for weight, value in parts if weight and value is not None]
+    mean = weighted(parts)
+    assert (mean is None) == (not known)
+    assert mean is None or min(known) - 1e-9 <= mean <= max(known) + 1e-9
+
+
+SITTINGS = st.builds(
+    lambda mark, answer: Sitting(
+        fields=None if mark is None else {"answer": answer}, mark=Mark(value=mark, reason=answer)
+    ),
+    st.none() | UNIT,
+    st.none() | st.text() | st.integers(),
+)
+
+
+@hypothesis.given(st.lists(st.lists(SITTINGS, min_size=1, max_size=4), min_size=1, max_size=9), st.text())
+def test_feedback_speaks_of_every_exam(rows, question):
+    """Whatever students wrote: it is one line per finding, and says so when nothing was measured."""
+    problem = ExamProblem(example=dspy.Example(question=question, answer=question).with_inputs("question"))
+    text = exam_feedback([ProblemResult(problem, tuple(row)) for row in rows], "answer")
+    sittings = [sitting for row in rows for sitting in row]
+    marks = [s.mark.value for s in sittings if s.mark.value is not None]
+    assert text.startswith("Students read" if marks else "Not measured")
+    assert ("Failed:" in text) == any(mark < 1 for mark in marks)
+    assert ("Not measured: " in text) == (len(marks) < len(sittings))
+
+
 def test_not_measured_is_none_in_records_and_a_warned_and_counted_zero_to_optimisers(caplog):
     """A server that is down says nothing of the lesson."""
     down = lm_of(Refusing("toy/down"))
@@ -204,6 +242,18 @@ def test_what_stops_a_run_is_raised():
     refused = score(exam_students=[lm_of(Refusing("toy/auth"))], exam=Fixed(BANK))
     with pytest.raises(UserError, match="toy/auth refuses every call"):
         refused(GOLD, GOOD)
+
+
+def test_one_budget_for_several_metrics():
+    """A second ledger, or a new one after the budget was spent, does not start the count anew."""
+    budget, student = Budget(max_calls=3), pupil()
+    metrics = [score(budget=budget, exam_students=[student]) for _ in range(3)]
+    assert metrics[0](GOLD, GOOD) == 1.0
+    for metric in (*metrics[1:], dataclasses.replace(metrics[0], seed=1)):
+        for _ in range(2):
+            with pytest.raises(BudgetSpentError):
+                metric(GOLD, BAD)
+    assert len(student.engine.prompts) == 3
 
 
 def test_a_maker_that_needs_more_than_the_inputs():

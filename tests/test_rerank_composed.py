@@ -10,7 +10,7 @@ import dspy
 import pytest
 from toy_world import NOTES, TAUGHT, Desk, pupil, solver, teacher
 
-from lbt_dspy import Fixed, LbTRerank, UserError
+from lbt_dspy import Fixed, LbTRerank, Nearest, UserError
 from lbt_dspy.lms.embedded import STUDENTS, embedded_lm
 from lbt_dspy.lms.roles import LMRoles
 
@@ -172,7 +172,8 @@ def test_no_key_is_in_any_file_written(tmp_path):
     far = dspy.LM("openai/far", api_key=SECRET, headers={"Authorization": SECRET}, max_tokens=77,
                   api_base=f"https://user:{SECRET}@host/v1")  # fmt: skip
     program = LbTRerank(
-        exam_students=[dspy.LM("openai/near", api_key=SECRET, extra_headers={"x": SECRET})], exam=Fixed(NOTES)
+        exam_students=[dspy.LM("openai/near", api_key=SECRET, extra_headers={"x": SECRET})],
+        exam=Nearest(NOTES, embedder=dspy.Embedder("openai/embed", api_key=SECRET, dimensions=9)),
     ).compile(solver())
     program.set_lm(far)
     program.save(tmp_path / "whole", save_program=True)
@@ -184,6 +185,9 @@ def test_no_key_is_in_any_file_written(tmp_path):
     assert loaded.exam_students.names == ["openai/near"]
     assert program.deepcopy().program.predict.lm.kwargs["api_key"] == SECRET
     assert far.kwargs["api_key"] == SECRET
+    embedders = [found._options.value.exam.embedder for found in (loaded, program, program.deepcopy())]
+    assert [e.default_kwargs.get("api_key") for e in embedders] == [None, SECRET, SECRET]
+    assert embedders[0].default_kwargs == {"dimensions": 9}
 
 
 def test_a_routed_model_is_not_written_at_all(tmp_path, monkeypatch):

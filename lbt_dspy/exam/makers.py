@@ -6,6 +6,7 @@ and problems of the same kind. Whatever the maker, the teaching problem and copi
 
 from __future__ import annotations
 
+import copy
 import functools
 import operator
 import threading
@@ -16,6 +17,7 @@ import dspy
 
 from lbt_dspy.errors import UserError, check_at_least, check_choice
 from lbt_dspy.exam.banks import BankMaker, plain_inputs
+from lbt_dspy.lms.user_lm import public_settings
 from lbt_dspy.types import ExamProblem
 
 LEVELS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -177,8 +179,15 @@ class Nearest(BankMaker):
                     self._fitted = (lambda asked: normalize(given(asked)), normalize(given(texts)))
             return self._fitted
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Nearest:
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_lock": None, "_fitted": None}
+        """Leave keys out of pickles; the index is made anew."""
+        embedder = copy.copy(self.embedder)
+        if isinstance(embedder, dspy.Embedder):
+            embedder.default_kwargs = public_settings(embedder.default_kwargs)
+        return {**self.__dict__, "embedder": embedder, "_lock": None, "_fitted": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())

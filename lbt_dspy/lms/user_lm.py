@@ -87,17 +87,17 @@ def without_secrets(program: dspy.Module) -> dspy.Module:
     copy = program.deepcopy()
     for predictor in copy.predictors():
         if predictor.lm is not None:
-            public = _public(predictor.lm.kwargs)
+            public = public_settings(predictor.lm.kwargs)
             predictor.lm = predictor.lm.copy(**{name: public.get(name) for name in predictor.lm.kwargs})
     return copy
 
 
-def _public(settings: Mapping[str, Any]) -> dict[str, Any]:
+def public_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings without what a telling name holds (numbers, as in `max_tokens`, aside), addresses cleaned."""
     public: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            value = _public(value)
+            value = public_settings(value)
         elif isinstance(value, str) and "://" in value:
             value = public_url(value)
         if isinstance(value, int | float) or not SECRET_NAME.search(name):
