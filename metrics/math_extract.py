@@ -11,12 +11,13 @@ GAVE_UP = "no solution"
 
 _BOX = re.compile(r"\\+(?:boxed|fbox)\s*(?:\{|(?=[\d\\]))")
 _STATEMENT = re.compile(
-    r"\banswers?\b[*_]*(?:\s*\([^()\n]{0,40}\))?\s*(?:\bis\b|\bare\b|\b(?:would|should|must|will) be\b|[:=])[*_]*"
+    r"\banswers?\b[*_]*(?:\s*\([^()\n]{0,40}\))?"
+    r"\s*(?:\bis\b|\bare\b|\b(?:would|should|must|will) be\b|[:=])(?! not\b)[*_]*"
     r"|^[ \t]*A:|^[ \t]*####|^[ \t#*]*(?:final|correct) answer[*_]*[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _TITLES = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)"
-_SENTENCE_END = re.compile(_TITLES + r"[.!](?=\s+[A-Z\\$*(]|\s*$)|\n")
+_SENTENCE_END = re.compile(_TITLES + r"(?:\.|(?<=[a-z])!)(?=\s+[A-Z\\$*(]|\s*$)|\n")
 _CONFIDENCE = re.compile(r"\n+\s*Confidence:[^\n]*$")
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")
 _VALUE = r"(?:about |approximately |only |exactly )?(?:[-$£€(\[\\√.]*\d|[-(\[]?\\|√|sqrt|-?pi\b|\([A-H]\))"
@@ -71,7 +72,7 @@ def loops(text: str) -> bool:
 def _stated(text: str) -> str | None:
     boxes = list(_BOX.finditer(text))
     statements = list(_STATEMENT.finditer(text))
-    if boxes and (not statements or boxes[-1].start() > statements[-1].start()):
+    if boxes and (not statements or _end_of_box(text, boxes[-1].end()) > statements[-1].start()):
         answer = _boxed(text, boxes[-1])
         return GAVE_UP if "NO_SOLUTION" in text[boxes[-1].end() :] else answer
     for place, statement in enumerate(reversed(statements)):
@@ -88,20 +89,24 @@ def _stated(text: str) -> str | None:
 
 def _boxed(text: str, box: re.Match[str]) -> str:
     """Return what the box holds, and the minus sign that some models leave before it."""
-    start = end = box.end()
-    depth = int(text[box.end() - 1] == "{")
-    if not depth:
+    start = box.end()
+    if text[start - 1] != "{":
         bare = re.match(r"-?[\d.,]*\d|\\\w+(?:\{[^{}]*\})*", text[start:])
         return bare.group() if bare else ""
-    for end, sign in enumerate(text[start:], start):
-        depth += (sign == "{") - (sign == "}")
-        if not depth:
-            break
-        if sign == "\n" and text[start:end].strip() and "\\begin" not in text[start:end]:
-            break
+    end = _end_of_box(text, start)
     minus = re.search(r"(?:[=$(\[]|\bis|^)\s*-\s*$", text[: box.start()])
     inside = text[start:end]
     return ("-" if minus else "") + (of_sentence(inside) if _WORDY.match(inside) else inside)
+
+
+def _end_of_box(text: str, start: int) -> int:
+    """Return where the brace that opened before `start` closes; where the line ends when it never does."""
+    depth = 1
+    for end, sign in enumerate(text[start : start + LONGEST_ANSWER], start):
+        depth += (sign == "{") - (sign == "}")
+        if not depth or (sign == "\n" and text[start:end].strip() and "\\begin" not in text[start:end]):
+            return end
+    return min(len(text), start + LONGEST_ANSWER + 1)
 
 
 def _statement(rest: str) -> str:
@@ -141,7 +146,7 @@ def _concluded(text: str) -> str | None:
         return None
     whole = re.search(r"[.!)\]}$\d%°*`]$", last) is not None
     brief = len(lines) == 1 and len(text) < SHORT
-    return of_sentence(last.rstrip(".!")) if whole or brief or _CONCLUSION.search(last) else None
+    return of_sentence(last.rstrip(".")) if whole or brief or _CONCLUSION.search(last) else None
 
 
 def of_sentence(sentence: str) -> str:

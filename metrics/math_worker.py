@@ -20,6 +20,14 @@ CPU_SECONDS = 0.3
 MEMORY = 2 << 30
 DIGITS = 40
 KEPT = 15
+WARMING = (
+    r"\frac{x+1}{2} \cdot \sqrt{2} + \tan 3",
+    r"-\frac{19\pi}{6}",
+    "2-3i",
+    "5x^2y(a+18)",
+    r"(x-3)/2-\frac{\sqrt{3}}{3}",
+)
+"""Worked out at the start, so that each fork inherits the tables of the parser."""
 
 
 def fingerprint(latex: str) -> str | None:
@@ -34,12 +42,15 @@ def fingerprint(latex: str) -> str | None:
     import sympy
 
     symbols = [s for s in expression.free_symbols if s.name != "i"]
-    complex_ = expression.xreplace({s: sympy.I for s in expression.free_symbols if s.name == "i"})
+    exact = expression.xreplace(
+        {s: sympy.I for s in expression.free_symbols if s.name == "i"}
+        | {decimal: sympy.Rational(str(decimal)) for decimal in expression.atoms(sympy.Float)}
+    )
     if symbols:
-        values = [_digits(complex_.xreplace({s: _point(s.name, n) for s in symbols})) for n in (0, 1)]
+        values = [_digits(exact.xreplace({s: _point(s.name, n) for s in symbols})) for n in (0, 1)]
         return None if None in values else f"{_shape(expression)}[{'; '.join(map(str, values))}]"
-    exact = complex_.doit()
-    value = str(exact) if exact.is_Rational else _digits(complex_)
+    worked = exact.doit()
+    value = str(worked) if worked.is_Rational else _digits(exact)
     return None if value is None else f"{_form(expression, value)}{value}"
 
 
@@ -201,5 +212,6 @@ def _work(latex: str, there: int) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    fingerprint(r"\frac{x+1}{2} \cdot \sqrt{2} + \tan 3")
+    for expression in WARMING:
+        fingerprint(expression)
     answer_lines()
