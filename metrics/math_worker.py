@@ -6,6 +6,7 @@ which the kernel ends when it has used up its processor time or its memory, so n
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -199,14 +200,17 @@ def _in_fork(latex: str) -> bytes:
 
 def _work(latex: str, there: int) -> None:
     """Write the reply and end this process."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
     try:
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        with contextlib.suppress(ValueError, OSError):  # not every system can limit memory
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         reply = {"key": fingerprint(latex)}
     except BaseException:  # whatever a parser raises, the expression is none
         reply = {"key": None}
-    os.write(there, json.dumps(reply).encode())
-    os._exit(0)
+    try:
+        os.write(there, json.dumps(reply).encode())
+    finally:
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,12 @@ RIGHT = [
     ("2", "First \\boxed{7}, then again:\n\\boxed{2}"),  # the last box counts
     ("\\frac{11+9a}{20}", "So, the answer is \\[\\frac{11+9a}{20}\\]."),
     ("\\frac{11+9a}{20}", "Simplifying further:\n\n\\[\\frac{11+9a}{20}\\]\n\nThe answer is:"),  # nothing after it
+    ("78", "Their profit was $93 - $15 = $78. Answer:"),
+    ("12", "\\boxed{12"),  # cut in the box
+    ("9", "This makes 4 ways, and not 5.\n\nSo the answer is 9"),
+    ("0.0000672", "The answer is: 6.72 \\times 10^{-5}"),
+    ("120", "The answer is: 5! = 120"),
+    ("120", "The answer is: 5!"),  # no end of a sentence
     ("326.5", "326.5\n\nConfidence: 100%"),
     ("44", "44\n~~~"),
     ("9", "```output\n9\n```\nBy this theory, $\\boxed{9}$ would buy one that costs $\\$$2500$."),
@@ -200,6 +206,7 @@ WRONG = [
     ("x^3+3x-6", "The answer is: x(2x+x^2) - 2x^2 + 3x - 6"),
     ("\\cot x", "1/(sin(x)cos(x)) - tan(x)"),
     ("5x - 7y + 11z + 4 = 0", "The answer is: $20x - 28y + 44z + 16 = 0$"),
+    ("12", "5\\sqrt{5.76}"),
     # near in form
     ("(233,\\infty)", "The answer is: [233, inf)."),
     ("(-\\infty, 0]", "The answer is: [-\\infty,0]"),
@@ -218,6 +225,8 @@ WRONG = [
     ("1", "$1$\nNO_SOLUTION"),
     ("\\frac{85}{2}", "The answer is: -∞."),
     ("2304", "Simplifying, we get: \n(x + y + sqrt(2304 - y^2) + sqrt(2304"),
+    ("2", "To simplify it, we can use the identity $F_{n+2} = F_{"),
+    ("85", "He needs 85 at least.\nAny fewer, and he could have put the rest into the bags."),
     ("284", "<model>: 284 = 2^2 * 71\n" * 30),
     ("1600", "$441+2(21)(19)+361=x$\n" * 30 + "$441"),
     (".0000672", "The decimal is 0." + "0" * 1500),
