@@ -72,9 +72,9 @@ class MathAnswer:
         """Compare the field with the reference.
 
         Raises:
-            UserError: The program gives no such field.
+            UserError: The program, or the reference, gives no such field.
         """
-        return math_answer(str(expected[self.field]), self._text(output))
+        return math_answer(self._text(expected), self._text(output))
 
     def key(self, output: Mapping[str, Any]) -> Hashable | None:
         """Return the key of the field's answer.

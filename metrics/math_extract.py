@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 LONGEST_TEXT = 6_000
+"""Characters that are read, from the end."""
 LONGEST_ANSWER = 1_000
 SHORT = 120
+"""Characters of one line that may lack the full stop, and of the words that lead to an answer."""
+LONGEST_SENTENCE = 300
 TRIED = 5
-SENTENCE = 300
+"""Statements that are tried, from the last, since some are empty."""
 GAVE_UP = "no solution"
 
 _BOX = re.compile(r"\\+(?:boxed|fbox)\s*(?:\{|(?=[\d\\]))")
@@ -142,7 +145,7 @@ def _concluded(text: str) -> str | None:
     lines = [line for line in text.splitlines() if line.strip(" `~*#\t")]
     if not lines:
         return None
-    if len(lines) == 1 and not _WORDY.match(lines[0]) and not _SENTENCE.search(lines[0][:SENTENCE]):
+    if len(lines) == 1 and not _WORDY.match(lines[0]) and not _SENTENCE.search(lines[0][:LONGEST_SENTENCE]):
         return lines[0].strip(" `~*")
     block = re.search(r"(?:\\\[|\$\$)((?:(?!\\\[|\$\$).)*?)(?:\\\]|\$\$)\s*$", text, re.DOTALL)
     if block:

@@ -20,7 +20,8 @@ _APPROXIMATE = re.compile(
     r"|(?<=[\d})])\s+(?:is|are|was)\b"
 )
 _SIMPLIFIED = re.compile(
-    r"^.*\bwhich (?:simplifies|reduces|is equal|is equivalent|equals|rounds)(?: up| down)?(?: to)? (?=[-\d\\(.])"
+    r"^.*\bwhich (?:simplifies|reduces|is equal|is equivalent|equals|rounds|is(?! -?\d*\.))(?: up| down)?(?: to)? "
+    r"(?=[-\d\\(.])"
 )
 _LEAD = re.compile(
     r"^(?:approximately|approx\.?|about|roughly|around|exactly|only|a total of|both|option|choice)\s+", re.IGNORECASE
@@ -44,7 +45,6 @@ _COUNTED = re.compile(rf"({_AMOUNT})\s*(?:/\s*|\ba?\s+|-)(?!(?:{_NAMES})\b)[a-zA
 _COMPOUND = re.compile(r".*\bremainder\b|\D*?[a-z]{2,},?\s+(?:and\s+)?[\d.]+\s*[a-z]{2,}", re.IGNORECASE)
 _VARIABLE = re.compile(r"[a-zA-Z]|\\[a-z]+")
 _SIDES = re.compile(r"\\le(?![a-z])|\\ge(?![a-z])|<|>")
-_TEXT = re.compile(r"[A-Za-z][A-Za-z ',.\-()]*$")
 
 
 @lru_cache(maxsize=KEPT_KEYS)

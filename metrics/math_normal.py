@@ -57,14 +57,14 @@ _RULES = [
         (r"\\rightarrow|\\to(?![a-z])", "="),
     ]
 ]
-_FRACTION = re.compile(r"\\frac\s*(\d|\{[^{}]*\})\s*(\d|\{[^{}]*\})")
 _SIMPLE_FRACTION = re.compile(r"\\frac\{\s*(-?\d+)\s*\}\{\s*(-?\d+)\s*\}")
 _NUMBER = re.compile(r"([-+]?)\s*(\d{1,3}(?:[, ]\d{3})+|\d+)?(\.\d+)?(?:[eE]([-+]?\d{1,2}))?$")
 _SLASHED = re.compile(r"([-+]?)\(?\s*(-?[\d.,]+)\s*\)?\s*/\s*\(?\s*(-?[\d.,]+)\s*\)?$")
-_MIXED = re.compile(r"([-+]?)\s*(\d+)\s*(?:\\frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}|(?:\s+|-|\s*\+\s*)(\d+)/(\d+))$")
+_MIXED = re.compile(r"([-+]?)\s*(\d+)\s*(?:\\frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}|\s+(\d+)/(\d+))$")
 _DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\bdegrees?\b(?:\s+(?:celsius|fahrenheit))?)\s*$", re.IGNORECASE)
 _EXPONENT_OF_DIGITS = re.compile(r"\^(\d{2,})")
 LONGEST_NUMBER = 400
+"""Characters; longer ones are no answer to anything."""
 
 
 def plain(answer: str) -> str:

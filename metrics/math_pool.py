@@ -11,7 +11,6 @@ import re
 import select
 import subprocess
 import sys
-import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
@@ -80,7 +79,6 @@ class Workers:
 
     def reset(self) -> None:
         """Forget the processes, which belong to the parent after a fork."""
-        self.lock = threading.Lock()
         self.idle: queue.LifoQueue[Worker] = queue.LifoQueue()
         self.all = [Worker() for _ in range(self.number)]
         for worker in self.all:

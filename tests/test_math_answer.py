@@ -95,6 +95,7 @@ RIGHT = [
     ("3", "A robe takes 2 bolts of blue, which is 2 / 2 = 1 bolt of white. In total, it takes 2 + 1 = 3 bolts."),
     ("30", "The answer is: √(1156-256) = √900 = 30"),
     ("6+9i", "The answer is: 6+12i-3i=6+9i"),
+    ("2k+2", "The answer is: -k + 3k + 4 - 2, which is 2k + 2."),
     ("2k", "The answer is: $a+b+c+d+e+f=2k$"),
     ("x=11", "Therefore, the answer is: $x = 11$."),
     ("2", "Therefore, $\\tan A = 2$."),
@@ -400,6 +401,7 @@ def timed(text):
 
 
 def test_abuse_ends_in_two_seconds_and_leaves_all_well():
+    assert math_answer("3", "\\sqrt{9} + 0 i").value in (0, 1)  # starts a process
     with ThreadPoolExecutor(8) as threads:
         results = list(threads.map(timed, ABUSE))
     assert max(seconds for seconds, _, _ in results) <= 2
