@@ -1,7 +1,8 @@
 """A process that reads LaTeX and answers what it is worth; run by path, so that it imports nothing of the package.
 
-It reads one JSON string a line and writes one JSON value a line. Each expression is worked out in a fork of its own,
-which the kernel ends when it has used up its processor time or its memory, so none can hang or harm the next.
+It reads lines of JSON, `[number, latex]`, and writes as many, `[number, {"key": ...}]`. Each expression is worked out
+in a fork of its own, which the kernel ends when it has used up its processor time or its memory, so none can hang the
+process or harm the next.
 """
 
 from __future__ import annotations
@@ -179,10 +180,21 @@ def _cancels(factors: list[Any]) -> bool:
 
 
 def answer_lines() -> None:
-    """Answer line by line until the input ends."""
+    """Answer line by line until the input ends, in no order."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin.buffer:
-        sys.stdout.buffer.write(_in_fork(json.loads(line)) + b"\n")
-        sys.stdout.buffer.flush()
+        if not os.fork():
+            _answer(*json.loads(line))
+
+
+def _answer(number: int, latex: str) -> None:
+    """Write the reply of a fork, or that it was ended, and end this process."""
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        reply = _in_fork(latex)
+        os.write(1, b"[%d, %b]\n" % (number, reply))
+    finally:
+        os._exit(0)
 
 
 def _in_fork(latex: str) -> bytes:
