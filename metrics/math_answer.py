@@ -128,8 +128,9 @@ def _same_words(expected: str, gold: str, answer: str, key: str) -> bool:
     """A name or word may stand first or last in a sentence."""
     if not gold.startswith('"') or not key.startswith('"'):
         return False
-    word, sentence = gold.strip('"'), key.strip('"')
-    return re.match(rf"{re.escape(word)}(?!\w)(?! (?:or|and)\b)", sentence) is not None or sentence.endswith(f" {word}")
+    word, sentence = re.escape(gold.strip('"')), key.strip('"')
+    first = re.match(rf"{word}(?!\w)(?! (?:or|and)\b)", sentence)
+    return first is not None or re.search(rf"(?<!\bnot)(?<!\bor)(?<!\bnor)(?<!\band) {word}$", sentence) is not None
 
 
 def _same_letter(expected: str, gold: str, answer: str, key: str) -> bool:

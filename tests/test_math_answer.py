@@ -220,6 +220,8 @@ WRONG = [
     ("\\text{(B)}", "The answer is: $\\textbf{(D)}$"),
     ("\\text{east}", "The answer is: west"),
     ("\\text{Navin}", "The answer is: Luka"),
+    ("\\text{even}", "The answer is: The function is not even"),
+    ("\\text{Evelyn}", "The answer is: Evelyn and Carla"),
     # no answer, or withdrawn
     ("4700", "This gives 4700. But that is an error in the problem.\nThe answer is: NO_SOLUTION"),
     ("166", "There are two: 164 and 166.\n\nTherefore, NO_SOLUTION is the appropriate answer."),
