@@ -72,9 +72,9 @@ class MathAnswer:
         """Compare the field with the reference.
 
         Raises:
-            UserError: The program gives no such field.
+            UserError: The program, or the reference, gives no such field.
         """
-        return math_answer(str(expected[self.field]), self._text(output))
+        return math_answer(self._text(expected), self._text(output))
 
     def key(self, output: Mapping[str, Any]) -> Hashable | None:
         """Return the key of the field's answer.
@@ -128,8 +128,9 @@ def _same_words(expected: str, gold: str, answer: str, key: str) -> bool:
     """A name or word may stand first or last in a sentence."""
     if not gold.startswith('"') or not key.startswith('"'):
         return False
-    word, sentence = gold.strip('"'), key.strip('"')
-    return re.match(rf"{re.escape(word)}(?!\w)(?! (?:or|and)\b)", sentence) is not None or sentence.endswith(f" {word}")
+    word, sentence = re.escape(gold.strip('"')), key.strip('"')
+    first = re.match(rf"{word}(?!\w)(?! (?:or|and)\b)", sentence)
+    return first is not None or re.search(rf"(?<!\bnot)(?<!\bor)(?<!\bnor)(?<!\band) {word}$", sentence) is not None
 
 
 def _same_letter(expected: str, gold: str, answer: str, key: str) -> bool:

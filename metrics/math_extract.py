@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 
-LONGEST_TEXT = 20_000
+LONGEST_TEXT = 6_000
+"""Characters that are read, from the end."""
 LONGEST_ANSWER = 1_000
 SHORT = 120
+"""Characters of one line that may lack the full stop, and of the words that lead to an answer."""
+LONGEST_SENTENCE = 300
+TRIED = 5
+"""Statements that are tried, from the last, since some are empty."""
 GAVE_UP = "no solution"
 
 _BOX = re.compile(r"\\+(?:boxed|fbox)\s*(?:\{|(?=[\d\\]))")
 _STATEMENT = re.compile(
-    r"\banswers?\b[*_]*(?:\s*\([^()\n]{0,40}\))?\s*(?:\bis\b|\bare\b|\b(?:would|should|must|will) be\b|[:=])[*_]*"
+    r"\banswers?\b[*_]*(?:\s*\([^()\n]{0,40}\))?"
+    r"\s*(?:\bis\b|\bare\b|\b(?:would|should|must|will) be\b|[:=])(?! not\b)[*_]*"
     r"|^[ \t]*A:|^[ \t]*####|^[ \t#*]*(?:final|correct) answer[*_]*[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _TITLES = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)"
-_SENTENCE_END = re.compile(_TITLES + r"[.!](?=\s+[A-Z\\$*(]|\s*$)|\n")
+_SENTENCE_END = re.compile(_TITLES + r"(?:\.|(?<=[a-z])!)(?=\s+[A-Z\\$*(]|\s*$)|\n")
+_LEADING_IN = re.compile(r"(?:\s|[*#_]|\b(?:so|thus|hence|therefore|the|final|correct|our|my)\b,?)*$", re.IGNORECASE)
+_SPACES = re.compile(r"([ \t\n])\1{2,}")
 _CONFIDENCE = re.compile(r"\n+\s*Confidence:[^\n]*$")
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")
 _VALUE = r"(?:about |approximately |only |exactly )?(?:[-$£€(\[\\√.]*\d|[-(\[]?\\|√|sqrt|-?pi\b|\([A-H]\))"
@@ -48,7 +56,7 @@ def final_answer(text: str) -> str | None:
     sentence, provided that the text neither loops nor breaks off. Takes time linear in the text.
     """
     text = text[-LONGEST_TEXT:].replace("\x00", "").replace("\x08oxed", "\\boxed").replace("\x0crac", "\\frac").strip()
-    text = _CONFIDENCE.sub("", text)
+    text = _CONFIDENCE.sub("", _SPACES.sub(r"\1\1", text))
     text = _CALCULATION.sub("", text) if "<<" in text else text
     answer = _stated(text)
     if answer is None and not loops(text):
@@ -71,10 +79,10 @@ def loops(text: str) -> bool:
 def _stated(text: str) -> str | None:
     boxes = list(_BOX.finditer(text))
     statements = list(_STATEMENT.finditer(text))
-    if boxes and (not statements or boxes[-1].start() > statements[-1].start()):
+    if boxes and (not statements or _end_of_box(text, boxes[-1].end()) > statements[-1].start()):
         answer = _boxed(text, boxes[-1])
         return GAVE_UP if "NO_SOLUTION" in text[boxes[-1].end() :] else answer
-    for place, statement in enumerate(reversed(statements)):
+    for place, statement in enumerate(reversed(statements[-TRIED:])):
         rest = text[statement.end() :]
         if place == 0 and "NO_SOLUTION" in rest:
             return GAVE_UP
@@ -83,25 +91,32 @@ def _stated(text: str) -> str | None:
             return answer
         if boxes and boxes[-1].start() > (statements[-place - 2].start() if place + 2 <= len(statements) else -1):
             return _boxed(text, boxes[-1])
-    return _concluded(text[: statements[0].start()].rpartition("\n")[0].strip()) if statements else None
+    if not statements:
+        return None
+    before = text[: statements[0].start()]
+    return _concluded(before[:-SHORT] + _LEADING_IN.sub("", before[-SHORT:]))
 
 
 def _boxed(text: str, box: re.Match[str]) -> str:
     """Return what the box holds, and the minus sign that some models leave before it."""
-    start = end = box.end()
-    depth = int(text[box.end() - 1] == "{")
-    if not depth:
+    start = box.end()
+    if text[start - 1] != "{":
         bare = re.match(r"-?[\d.,]*\d|\\\w+(?:\{[^{}]*\})*", text[start:])
         return bare.group() if bare else ""
-    for end, sign in enumerate(text[start:], start):
-        depth += (sign == "{") - (sign == "}")
-        if not depth:
-            break
-        if sign == "\n" and text[start:end].strip() and "\\begin" not in text[start:end]:
-            break
-    minus = re.search(r"(?:[=$(\[]|\bis|^)\s*-\s*$", text[: box.start()])
+    end = _end_of_box(text, start)
+    minus = re.search(r"(?:[=$(\[]|\bis|^)\s*-\s*$", text[max(0, box.start() - SHORT) : box.start()])
     inside = text[start:end]
     return ("-" if minus else "") + (of_sentence(inside) if _WORDY.match(inside) else inside)
+
+
+def _end_of_box(text: str, start: int) -> int:
+    """Return where the brace that opened before `start` closes; where the line ends when it never does."""
+    depth = 1
+    for end, sign in enumerate(text[start : start + LONGEST_ANSWER], start):
+        depth += (sign == "{") - (sign == "}")
+        if not depth or (sign == "\n" and text[start:end].strip() and "\\begin" not in text[start:end]):
+            return end
+    return min(len(text), start + LONGEST_ANSWER + 1)
 
 
 def _statement(rest: str) -> str:
@@ -130,18 +145,18 @@ def _concluded(text: str) -> str | None:
     lines = [line for line in text.splitlines() if line.strip(" `~*#\t")]
     if not lines:
         return None
-    if len(lines) == 1 and not _WORDY.match(lines[0]) and not _SENTENCE.search(lines[0]):
+    if len(lines) == 1 and not _WORDY.match(lines[0]) and not _SENTENCE.search(lines[0][:LONGEST_SENTENCE]):
         return lines[0].strip(" `~*")
     block = re.search(r"(?:\\\[|\$\$)((?:(?!\\\[|\$\$).)*?)(?:\\\]|\$\$)\s*$", text, re.DOTALL)
     if block:
         return block.group(1)
     sentences = [s for s in re.split(_TITLES + r"[.!]\s+(?=[A-Z])", lines[-1].strip()) if s.strip()]
     last = sentences[-1] if sentences else ""
-    if last.count("(") > last.count(")"):
+    if any(last.count(start) > last.count(end) for start, end in ("()", "{}")):
         return None
     whole = re.search(r"[.!)\]}$\d%°*`]$", last) is not None
     brief = len(lines) == 1 and len(text) < SHORT
-    return of_sentence(last.rstrip(".!")) if whole or brief or _CONCLUSION.search(last) else None
+    return of_sentence(last.rstrip(".")) if whole or brief or _CONCLUSION.search(last) else None
 
 
 def of_sentence(sentence: str) -> str:

@@ -13,16 +13,19 @@ from lbt_dspy.metrics.math_pool import KEPT_KEYS, LATE, fingerprint
 DEEPEST = 12
 
 _OPEN, _CLOSE = "([{«", ")]}»"
-_LETTER = re.compile(r"\(?([A-H])(?:\)(?:\W.*)?|[.:]\s.*)?$", re.DOTALL)
+_LETTER = re.compile(r"\(?([A-H])(?:\)(?:\W.*)?|[.:]\s.*)?$|\(([a-h])\)$", re.DOTALL)
 _APPROXIMATE = re.compile(
     r"\\approx|\\simeq|\(?\s*(?:or|which is|i\.e\.)\s+(?:approximately|about|roughly|around)"
     r"|\(\s*(?:approx|about|rounded)|,\s*(?:approximately|about|if|so)\b|\b(?:where|when|which|since|because|for any)\b"
     r"|(?<=[\d})])\s+(?:is|are|was)\b"
 )
 _SIMPLIFIED = re.compile(
-    r"^.*\bwhich (?:simplifies|reduces|is equal|is equivalent|equals|rounds)(?: up| down)?(?: to)? (?=[-\d\\(.])"
+    r"^.*\bwhich (?:simplifies|reduces|is equal|is equivalent|equals|rounds|is(?! -?\d*\.))(?: up| down)?(?: to)? "
+    r"(?=[-\d\\(.])"
 )
-_LEAD = re.compile(r"^(?:approximately|approx\.?|about|roughly|around|exactly|only|a total of|both)\s+", re.IGNORECASE)
+_LEAD = re.compile(
+    r"^(?:approximately|approx\.?|about|roughly|around|exactly|only|a total of|both|option|choice)\s+", re.IGNORECASE
+)
 _MEMBER = re.compile(r"^(?:\\[a-z]+|[a-zA-Z])(?:\([a-z]\))?\s*\\in(?![a-z])\s*(?=[(\[«{\\])")
 _BASE = re.compile(r"\(?([0-9A-F]+)\)?\s*(?:_\s*\{?\s*(\w+)\s*\}?|\(?\s*(?:in )?base[ -](\w+)\)?)$")
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
@@ -39,9 +42,9 @@ _UNIT = re.compile(
     rf"|(?<=\d)(?!(?:{_NAMES}))(?=[a-z]*[aeiou])[a-z]{{4,}}"
 )
 _COUNTED = re.compile(rf"({_AMOUNT})\s*(?:/\s*|\ba?\s+|-)(?!(?:{_NAMES})\b)[a-zA-Z]{{2,}}|({_AMOUNT})[A-Z][a-z]\b")
-_COMPOUND = re.compile(r"\D*?[a-z]{2,},?\s+(?:and\s+)?[\d.]+\s*[a-z]{2,}", re.IGNORECASE)
+_COMPOUND = re.compile(r".*\bremainder\b|\D*?[a-z]{2,},?\s+(?:and\s+)?[\d.]+\s*[a-z]{2,}", re.IGNORECASE)
+_VARIABLE = re.compile(r"[a-zA-Z]|\\[a-z]+")
 _SIDES = re.compile(r"\\le(?![a-z])|\\ge(?![a-z])|<|>")
-_TEXT = re.compile(r"[A-Za-z][A-Za-z ',.\-()]*$")
 
 
 @lru_cache(maxsize=KEPT_KEYS)
@@ -82,7 +85,7 @@ def _key(text: str) -> str:
         return GAVE_UP
     letter = _LETTER.match(text)
     if letter:
-        return f"({letter[1]})"
+        return f"({(letter[1] or letter[2]).upper()})"
     return _of_parts(text)
 
 
@@ -188,7 +191,12 @@ def _matrix(text: str) -> str | None:
     inside = re.match(r"\\begin\s*\{([pbvB]?matrix|array)\}(.*?)\\end\s*\{\1\}", text)
     if inside is None:
         return None
-    rows = [[_key(cell) for cell in row.split("&")] for row in inside[2].split(r"\cr") if row.strip()]
+    return _rows([row.split("&") for row in inside[2].split(r"\cr") if row.strip()])
+
+
+def _rows(cells: list[list[str]]) -> str:
+    """Return the key of a matrix; one column or row is a vector."""
+    rows = [[_key(cell) for cell in row] for row in cells]
     flat = [cell for row in rows for cell in row]
     if len(flat) == max(len(rows), len(rows[0]) if rows else 0):
         return f"({', '.join(flat)})"
@@ -203,6 +211,8 @@ def _bracketed(text: str) -> str | None:
     parts = inside.split(",") if re.fullmatch(r"-?\d+(,-?\d+)+", inside) else _split(inside, ",")
     if len(parts) == 1:
         return _key(inside) if inside.strip() else None
+    if text.startswith("[[") and all(part.strip()[:1] == "[" for part in parts):
+        return _rows([_split(part.strip()[1:-1], ",") for part in parts])
     if text[0] in "«{":
         return _of_set(parts, text)
     keys = [_key(part) for part in parts]
@@ -227,16 +237,16 @@ def _inequality(text: str) -> str | None:
     if len(signs) not in (1, 2):
         return None
     if len(signs) == 1:
-        if re.fullmatch(r"[a-z]", sides[1]):
+        if _VARIABLE.fullmatch(sides[1]):
             sides, signs = sides[::-1], [{"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}[signs[0]]]
-        if not re.fullmatch(r"[a-z]", sides[0]):
+        if not _VARIABLE.fullmatch(sides[0]):
             return None
         closed = "[]" if "\\" in signs[0] else "()"
         below = signs[0] in ("<", r"\le")
         return f"(-oo, {_key(sides[1])}{closed[1]}" if below else f"{closed[0]}{_key(sides[1])}, oo)"
     if signs[0] in (">", r"\ge"):
         sides, signs = sides[::-1], [{">": "<", r"\ge": r"\le"}.get(s, s) for s in signs[::-1]]
-    if not re.fullmatch(r"[a-z]", sides[1]) or not set(signs) <= {"<", r"\le"}:
+    if not _VARIABLE.fullmatch(sides[1]) or not set(signs) <= {"<", r"\le"}:
         return None
     return f"{'(['['e' in signs[0]]}{_key(sides[0])}, {_key(sides[2])}{')]'['e' in signs[1]]}"
 

@@ -49,6 +49,7 @@ _RULES = [
         (r"\\[dt]frac", r"\\frac"),
         (r"\\(?:geq|geqslant)(?![a-z])", r"\\ge "),
         (r"\\(?:leq|leqslant)(?![a-z])", r"\\le "),
+        (r"^\s*(?:<|\\langle)(.*,.*)(?:>|\\rangle)\s*$", r"(\1)"),
         (r"<=", r"\\le "),
         (r">=", r"\\ge "),
         (r"\*\*(?=\d|\()", "^"),
@@ -56,14 +57,14 @@ _RULES = [
         (r"\\rightarrow|\\to(?![a-z])", "="),
     ]
 ]
-_FRACTION = re.compile(r"\\frac\s*(\d|\{[^{}]*\})\s*(\d|\{[^{}]*\})")
 _SIMPLE_FRACTION = re.compile(r"\\frac\{\s*(-?\d+)\s*\}\{\s*(-?\d+)\s*\}")
-_NUMBER = re.compile(r"([-+]?)\s*(\d{1,3}(?:[, ]\d{3})+|\d+)?(\.\d+)?$")
+_NUMBER = re.compile(r"([-+]?)\s*(\d{1,3}(?:[, ]\d{3})+|\d+)?(\.\d+)?(?:[eE]([-+]?\d{1,2}))?$")
 _SLASHED = re.compile(r"([-+]?)\(?\s*(-?[\d.,]+)\s*\)?\s*/\s*\(?\s*(-?[\d.,]+)\s*\)?$")
-_MIXED = re.compile(r"([-+]?)\s*(\d+)\s*(?:\\frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}|(?:\s+|-|\s*\+\s*)(\d+)/(\d+))$")
+_MIXED = re.compile(r"([-+]?)\s*(\d+)\s*(?:\\frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}|\s+(\d+)/(\d+))$")
 _DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\bdegrees?\b(?:\s+(?:celsius|fahrenheit))?)\s*$", re.IGNORECASE)
 _EXPONENT_OF_DIGITS = re.compile(r"\^(\d{2,})")
 LONGEST_NUMBER = 400
+"""Characters; longer ones are no answer to anything."""
 
 
 def plain(answer: str) -> str:
@@ -98,7 +99,8 @@ def number(text: str) -> Fraction | None:
         return None
     simple = _NUMBER.match(text)
     if simple and (simple[2] or simple[3]):
-        return Fraction(f"{simple[1]}{(simple[2] or '0').replace(',', '').replace(' ', '')}{simple[3] or ''}")
+        digits = re.sub("[, ]", "", simple[2] or "0")
+        return Fraction(f"{simple[1]}{digits}{simple[3] or ''}e{simple[4] or 0}")
     mixed = _MIXED.match(text)
     if mixed:
         sign, whole, *parts = mixed.groups()

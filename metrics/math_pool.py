@@ -1,22 +1,23 @@
-"""A few processes that work expressions out, for threads and forks of one program (see `math_worker.py`)."""
+"""The process that works expressions out, shared by the threads of a program (see `math_worker.py`)."""
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import itertools
 import json
 import os
-import queue
 import re
-import select
 import subprocess
 import sys
 import threading
+from concurrent.futures import Future
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
 
 SCRIPT = Path(__file__).with_name("math_worker.py")
-WORKERS = max(1, min(4, os.cpu_count() or 1))
+PARALLEL = max(1, min(4, os.cpu_count() or 1))
 WALL_SECONDS = 20.0
 LATE = "took too long: "
 KEPT_KEYS = 1 << 16
@@ -29,81 +30,99 @@ _ABSURD = re.compile(
 _UNWORKED = re.compile(r"\\(?:sum|int|prod|lim|Gamma|zeta|dots|ldots|cdots)(?![a-z])|\.\.\.")
 
 
-class Worker:
-    """One process, started with its first question."""
+class Server:
+    """The process, with a thread that hands its replies to those who wait for them."""
 
     def __init__(self) -> None:
-        self.process: subprocess.Popen[bytes] | None = None
+        # -P: the folder of the script is not searched for modules, since some there are named as those of Python.
+        command = [sys.executable, "-P", str(SCRIPT)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.lock = threading.Lock()
+        self.numbers = itertools.count()
+        self.waiting: dict[int, Future[dict[str, Any]]] | None = {}
+        threading.Thread(target=self._hand_out, daemon=True, name="math-worker").start()
 
     def ask(self, question: str) -> dict[str, Any]:
         """Return the reply.
 
         Raises:
             OSError: The process ended, or gave no reply in time.
-            ValueError: It replied something else.
         """
-        if self.process is None:
-            # -P: the folder of the script is not searched for modules, since some there are named as those of Python.
-            command = [sys.executable, "-P", str(SCRIPT)]
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        there, back = cast(IO[bytes], self.process.stdin), cast(IO[bytes], self.process.stdout)
-        there.write(json.dumps(question).encode() + b"\n")
-        there.flush()
-        poll = select.poll()
-        poll.register(back, select.POLLIN)
-        if not poll.poll(WALL_SECONDS * 1000):
-            raise OSError("no reply in time")
-        return cast(dict[str, Any], json.loads(back.readline()))
+        future: Future[dict[str, Any]] = Future()
+        number = next(self.numbers)
+        with self.lock:
+            if self.waiting is None:
+                raise OSError("the process has ended")
+            self.waiting[number] = future
+            there = cast(IO[bytes], self.process.stdin)
+            there.write(json.dumps([number, question]).encode() + b"\n")
+            there.flush()
+        return future.result(timeout=WALL_SECONDS)
 
     def end(self) -> None:
-        """Kill the process; the next question starts another."""
-        process, self.process = self.process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+        """Kill the process; whoever waits for a reply gets an `OSError`."""
+        self.process.kill()
+        self.process.wait()
+        with contextlib.suppress(OSError):
+            cast(IO[bytes], self.process.stdin).close()
+
+    def _hand_out(self) -> None:
+        with contextlib.suppress(ValueError), cast(IO[bytes], self.process.stdout) as replies:
+            for line in replies:
+                number, reply = json.loads(line)
+                if self.waiting and number in self.waiting:
+                    self.waiting.pop(number).set_result(reply)
+        with self.lock:
+            waiting, self.waiting = self.waiting or {}, None
+        for future in waiting.values():
+            future.set_exception(OSError("the process has ended"))
 
 
 class Workers:
-    """Idle workers, of which each thread borrows one for a question."""
+    """The server, started with the first question and replaced when it fails.
 
-    def __init__(self, number: int = WORKERS) -> None:
-        self.number = number
-        self.all: list[Worker] = []
+    Args:
+        parallel: Questions that are worked on at once, each in a process of its own.
+    """
+
+    def __init__(self, parallel: int = PARALLEL) -> None:
+        self.parallel = parallel
         self.reset()
         atexit.register(self.end)
         os.register_at_fork(after_in_child=self.reset)
 
     def reset(self) -> None:
-        """Forget the processes, which belong to the parent after a fork."""
+        """Forget the server, which belongs to the parent after a fork."""
         self.lock = threading.Lock()
-        self.idle: queue.LifoQueue[Worker] = queue.LifoQueue()
-        self.all = [Worker() for _ in range(self.number)]
-        for worker in self.all:
-            self.idle.put(worker)
+        self.turns = threading.BoundedSemaphore(self.parallel)
+        self.server: Server | None = None
 
     def ask(self, question: str) -> dict[str, Any]:
-        """Return the reply of a worker, which is replaced when it fails; `{"late": True}` when two fail."""
-        worker = self.idle.get()
-        try:
+        """Return the reply; `{"late": True}` when two servers gave none."""
+        with self.turns:
             for _ in range(2):
+                server = self._running()
                 try:
-                    return worker.ask(question)
-                except (OSError, ValueError):
-                    worker.end()
-            return {"late": True}
-        except BaseException:
-            worker.end()
-            raise
-        finally:
-            self.idle.put(worker)
+                    return server.ask(question)
+                except OSError:
+                    self._replace(server)
+        return {"late": True}
 
     def end(self) -> None:
-        """End all processes."""
-        for worker in self.all:
-            worker.end()
+        """End the server, if there is one."""
+        if self.server is not None:
+            self._replace(self.server)
+
+    def _running(self) -> Server:
+        with self.lock:
+            self.server = self.server or Server()
+            return self.server
+
+    def _replace(self, server: Server) -> None:
+        with self.lock:
+            server.end()
+            if self.server is server:
+                self.server = None
 
 
 workers = Workers()

@@ -1,11 +1,13 @@
 """A process that reads LaTeX and answers what it is worth; run by path, so that it imports nothing of the package.
 
-It reads one JSON string a line and writes one JSON value a line. Each expression is worked out in a fork of its own,
-which the kernel ends when it has used up its processor time or its memory, so none can hang or harm the next.
+It reads lines of JSON, `[number, latex]`, and writes as many, `[number, {"key": ...}]`. Each expression is worked out
+in a fork of its own, which the kernel ends when it has used up its processor time or its memory, so none can hang the
+process or harm the next.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,6 +22,14 @@ CPU_SECONDS = 0.3
 MEMORY = 2 << 30
 DIGITS = 40
 KEPT = 15
+WARMING = (
+    r"\frac{x+1}{2} \cdot \sqrt{2} + \tan 3",
+    r"-\frac{19\pi}{6}",
+    "2-3i",
+    "5x^2y(a+18)",
+    r"(x-3)/2-\frac{\sqrt{3}}{3}",
+)
+"""Worked out at the start, so that each fork inherits the tables of the parser."""
 
 
 def fingerprint(latex: str) -> str | None:
@@ -34,12 +44,15 @@ def fingerprint(latex: str) -> str | None:
     import sympy
 
     symbols = [s for s in expression.free_symbols if s.name != "i"]
-    complex_ = expression.xreplace({s: sympy.I for s in expression.free_symbols if s.name == "i"})
+    exact = expression.xreplace(
+        {s: sympy.I for s in expression.free_symbols if s.name == "i"}
+        | {decimal: sympy.Rational(str(decimal)) for decimal in expression.atoms(sympy.Float)}
+    )
     if symbols:
-        values = [_digits(complex_.xreplace({s: _point(s.name, n) for s in symbols})) for n in (0, 1)]
+        values = [_digits(exact.xreplace({s: _point(s.name, n) for s in symbols})) for n in (0, 1)]
         return None if None in values else f"{_shape(expression)}[{'; '.join(map(str, values))}]"
-    exact = complex_.doit()
-    value = str(exact) if exact.is_Rational else _digits(complex_)
+    worked = exact.doit()
+    value = str(worked) if worked.is_Rational else _digits(exact)
     return None if value is None else f"{_form(expression, value)}{value}"
 
 
@@ -167,10 +180,21 @@ def _cancels(factors: list[Any]) -> bool:
 
 
 def answer_lines() -> None:
-    """Answer line by line until the input ends."""
+    """Answer line by line until the input ends, in no order."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin.buffer:
-        sys.stdout.buffer.write(_in_fork(json.loads(line)) + b"\n")
-        sys.stdout.buffer.flush()
+        if not os.fork():
+            _answer(*json.loads(line))
+
+
+def _answer(number: int, latex: str) -> None:
+    """Write the reply of a fork, or that it was ended, and end this process."""
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        reply = _in_fork(latex)
+        os.write(1, b"[%d, %b]\n" % (number, reply))
+    finally:
+        os._exit(0)
 
 
 def _in_fork(latex: str) -> bytes:
@@ -188,18 +212,22 @@ def _in_fork(latex: str) -> bytes:
 
 def _work(latex: str, there: int) -> None:
     """Write the reply and end this process."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
     try:
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        with contextlib.suppress(ValueError, OSError):  # not every system can limit memory
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         reply = {"key": fingerprint(latex)}
     except BaseException:  # whatever a parser raises, the expression is none
         reply = {"key": None}
-    os.write(there, json.dumps(reply).encode())
-    os._exit(0)
+    try:
+        os.write(there, json.dumps(reply).encode())
+    finally:
+        os._exit(0)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    fingerprint(r"\frac{x+1}{2} \cdot \sqrt{2} + \tan 3")
+    for expression in WARMING:
+        fingerprint(expression)
     answer_lines()

@@ -95,6 +95,7 @@ RIGHT = [
     ("3", "A robe takes 2 bolts of blue, which is 2 / 2 = 1 bolt of white. In total, it takes 2 + 1 = 3 bolts."),
     ("30", "The answer is: √(1156-256) = √900 = 30"),
     ("6+9i", "The answer is: 6+12i-3i=6+9i"),
+    ("2k+2", "The answer is: -k + 3k + 4 - 2, which is 2k + 2."),
     ("2k", "The answer is: $a+b+c+d+e+f=2k$"),
     ("x=11", "Therefore, the answer is: $x = 11$."),
     ("2", "Therefore, $\\tan A = 2$."),
@@ -103,6 +104,12 @@ RIGHT = [
     ("2", "First \\boxed{7}, then again:\n\\boxed{2}"),  # the last box counts
     ("\\frac{11+9a}{20}", "So, the answer is \\[\\frac{11+9a}{20}\\]."),
     ("\\frac{11+9a}{20}", "Simplifying further:\n\n\\[\\frac{11+9a}{20}\\]\n\nThe answer is:"),  # nothing after it
+    ("78", "Their profit was $93 - $15 = $78. Answer:"),
+    ("12", "\\boxed{12"),  # cut in the box
+    ("9", "This makes 4 ways, and not 5.\n\nSo the answer is 9"),
+    ("0.0000672", "The answer is: 6.72 \\times 10^{-5}"),
+    ("120", "The answer is: 5! = 120"),
+    ("120", "The answer is: 5!"),  # no end of a sentence
     ("326.5", "326.5\n\nConfidence: 100%"),
     ("44", "44\n~~~"),
     ("9", "```output\n9\n```\nBy this theory, $\\boxed{9}$ would buy one that costs $\\$$2500$."),
@@ -200,6 +207,7 @@ WRONG = [
     ("x^3+3x-6", "The answer is: x(2x+x^2) - 2x^2 + 3x - 6"),
     ("\\cot x", "1/(sin(x)cos(x)) - tan(x)"),
     ("5x - 7y + 11z + 4 = 0", "The answer is: $20x - 28y + 44z + 16 = 0$"),
+    ("12", "5\\sqrt{5.76}"),
     # near in form
     ("(233,\\infty)", "The answer is: [233, inf)."),
     ("(-\\infty, 0]", "The answer is: [-\\infty,0]"),
@@ -212,12 +220,16 @@ WRONG = [
     ("\\text{(B)}", "The answer is: $\\textbf{(D)}$"),
     ("\\text{east}", "The answer is: west"),
     ("\\text{Navin}", "The answer is: Luka"),
+    ("\\text{even}", "The answer is: The function is not even"),
+    ("\\text{Evelyn}", "The answer is: Evelyn and Carla"),
     # no answer, or withdrawn
     ("4700", "This gives 4700. But that is an error in the problem.\nThe answer is: NO_SOLUTION"),
     ("166", "There are two: 164 and 166.\n\nTherefore, NO_SOLUTION is the appropriate answer."),
     ("1", "$1$\nNO_SOLUTION"),
     ("\\frac{85}{2}", "The answer is: -∞."),
     ("2304", "Simplifying, we get: \n(x + y + sqrt(2304 - y^2) + sqrt(2304"),
+    ("2", "To simplify it, we can use the identity $F_{n+2} = F_{"),
+    ("85", "He needs 85 at least.\nAny fewer, and he could have put the rest into the bags."),
     ("284", "<model>: 284 = 2^2 * 71\n" * 30),
     ("1600", "$441+2(21)(19)+361=x$\n" * 30 + "$441"),
     (".0000672", "The decimal is 0." + "0" * 1500),
@@ -391,6 +403,7 @@ def timed(text):
 
 
 def test_abuse_ends_in_two_seconds_and_leaves_all_well():
+    assert math_answer("3", "\\sqrt{9} + 0 i").value in (0, 1)  # starts a process
     with ThreadPoolExecutor(8) as threads:
         results = list(threads.map(timed, ABUSE))
     assert max(seconds for seconds, _, _ in results) <= 2
@@ -415,7 +428,7 @@ ASKS = "from lbt_dspy.metrics import math_answer as m; from lbt_dspy.metrics.mat
 
 
 def test_processes_end_with_the_program():
-    done = run(ASKS + "m.key('2\\\\sqrt{2}'); print(*(x.process.pid for x in w.all if x.process))")
+    done = run(ASKS + "m.key('2\\\\sqrt{2}'); print(w.server.process.pid)")
     pids = [int(pid) for pid in done.stdout.split()]
     assert pids, done.stderr
     for pid in pids:
@@ -424,10 +437,7 @@ def test_processes_end_with_the_program():
 
 
 def test_a_killed_process_is_replaced():
-    done = run(
-        ASKS
-        + "a = m.key('\\\\sqrt{8}'); [x.process.kill() for x in w.all if x.process]; print(a, m.key('2\\\\sqrt{2}'))"
-    )
+    done = run(ASKS + "a = m.key('\\\\sqrt{8}'); w.server.process.kill(); print(a, m.key('2\\\\sqrt{2}'))")
     one, other = done.stdout.split()
     assert one == other
 
