@@ -89,7 +89,8 @@ class Workers:
         self.parallel = parallel
         self.reset()
         atexit.register(self.end)
-        os.register_at_fork(after_in_child=self.reset)
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=self.reset)
 
     def reset(self) -> None:
         """Forget the server, which belongs to the parent after a fork."""
