@@ -21,7 +21,8 @@ RUNS = (
 """Selection, schedule, sittings in flight at a problem; with 256 lessons, those of 64 in flight."""
 BUDGETS = (48, 80, 240, 1024)
 IN_FLIGHT = 64
-PILOT = 50
+PILOT_CALLS = 40_000
+"""Of the pilot that finds how many lessons a budget is enough for."""
 GATE = 5
 Entry = dict[str, Any]
 
@@ -98,8 +99,9 @@ def equal_budgets(problems: int, seed: int) -> Iterator[Entry]:
     the budget is enough for on average; all methods see the same problems, a prefix of the same lessons.
     """
     schedule = make_schedule("confident", seed=seed, selection="sum")
+    pilots = PILOT_CALLS // min(BUDGETS)
     for row in ROWS:
-        drawn = [problem_of(row, max(BUDGETS), seed, number) for number in range(problems + PILOT)]
+        drawn = [problem_of(row, max(BUDGETS), seed, number) for number in range(problems + pilots)]
         test, pilot = drawn[:problems], drawn[problems:]
         for budget in BUDGETS:
             sizes = {"sc": budget, "full": budget // (1 + SITTINGS_A_LESSON)}
@@ -109,7 +111,7 @@ def equal_budgets(problems: int, seed: int) -> Iterator[Entry]:
                 right = [full_choice(part, rule) == part.right for part in parts]
                 calls = lessons * (1 if method == "sc" else 1 + SITTINGS_A_LESSON)
                 yield _budget_entry(row, budget, method, lessons, calls, right)
-            lessons = _affordable(pilot, schedule, budget)
+            lessons = _affordable(pilot[: PILOT_CALLS // budget], schedule, budget)
             parts = [problem.first(lessons) for problem in test]
             done = [examine(part, schedule, "sum", IN_FLIGHT) for part in parts]
             spent = lessons + statistics.fmean(each.calls for each in done)
