@@ -66,7 +66,7 @@ def _budgets(results: Results) -> Table:
         note=f"{entries[0]['problems']:,} teaching problems a row, the same for all methods. Cells: accuracy in %, and "
         "in brackets the number of lessons and the mean number of calls. `sc`: self-consistency, all calls are "
         "lessons. `full`: SUM, ten calls a lesson. `adaptive`: SUM with the confident schedule and as many lessons as "
-        "a pilot on other problems shows to be affordable on average.",
+        "are affordable on average, by the calls for some of the problems.",
         headings=("calls", "method", *rows),
         cells=cells,
     )  # fmt: skip
