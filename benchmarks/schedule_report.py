@@ -60,16 +60,20 @@ def _budgets(results: Results) -> Table:
     cells = []
     for key in dict.fromkeys((e["budget"], e["method"]) for e in entries):
         mine = {e["row"]: e for e in entries if (e["budget"], e["method"]) == key}
-        cells.append([f"{key[0]:,}", key[1], *(f"{percent(mine[r]['accuracy'])} ({mine[r]['N']:,})" for r in rows)])
+        cells.append([f"{key[0]:,}", key[1], *(_accuracy(mine[row]) for row in rows)])
     return Table(
         title="Accuracy with equal numbers of calls, lessons and sittings together",
         note=f"{entries[0]['problems']:,} teaching problems a row, the same for all methods. Cells: accuracy in %, and "
-        "in brackets the number of lessons. `sc`: self-consistency, all calls are lessons. `full`: SUM, ten calls a "
-        "lesson. `adaptive`: SUM with the confident schedule and as many lessons as a pilot on other problems shows to "
-        "be affordable on average.",
+        "in brackets the number of lessons and the mean number of calls. `sc`: self-consistency, all calls are "
+        "lessons. `full`: SUM, ten calls a lesson. `adaptive`: SUM with the confident schedule and as many lessons as "
+        "are affordable on average, by the calls for some of the problems.",
         headings=("calls", "method", *rows),
         cells=cells,
     )  # fmt: skip
+
+
+def _accuracy(entry: Mapping[str, Any]) -> str:
+    return f"{percent(entry['accuracy'])} ({entry['N']:,}; {entry['calls']:,.0f})"
 
 
 def _gates(results: Results) -> Table:
@@ -127,6 +131,7 @@ def plot(path: Path, results: Results) -> None:
     """Draw accuracy against calls, one panel per row: self-consistency, the full and the confident exam."""
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
     entries: Sequence[Mapping[str, Any]] = results["equal_budgets"]
     rows = list(dict.fromkeys(entry["row"] for entry in entries))
@@ -138,6 +143,9 @@ def plot(path: Path, results: Results) -> None:
                 calls, accuracy = [e["calls"] for e in mine], [100 * e["accuracy"] for e in mine]
                 axes.plot(calls, accuracy, color=colour, label=method, marker="o", markersize=4)
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(FixedLocator(sorted({e["budget"] for e in entries})))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.set_title(row, fontsize=9, loc="left")
             axes.set_xlabel("calls of teacher and students")
             axes.spines[["top", "right"]].set_visible(False)

@@ -21,7 +21,8 @@ RUNS = (
 """Selection, schedule, sittings in flight at a problem; with 256 lessons, those of 64 in flight."""
 BUDGETS = (48, 80, 240, 1024)
 IN_FLIGHT = 64
-PILOT = 50
+PILOT_CALLS = 60_000
+"""Of the pilot that finds how many lessons a budget is enough for."""
 GATE = 5
 Entry = dict[str, Any]
 
@@ -94,23 +95,22 @@ def _measured(problems: Sequence[Problem], selection: str, name: str, in_flight:
 def equal_budgets(problems: int, seed: int) -> Iterator[Entry]:
     """Give the accuracy of SC, the full SUM exam and the confident SUM exam with equal numbers of calls in all.
 
-    A call is a lesson sampled or a sitting. `adaptive` samples as many lessons as a pilot on other problems says that
-    the budget is enough for on average; all methods see the same problems, a prefix of the same lessons.
+    A call is a lesson sampled or a sitting. `adaptive` samples as many lessons as the budget is enough for on average,
+    by the calls for the first of the problems; all methods see the same problems, a prefix of the same lessons.
     """
     schedule = make_schedule("confident", seed=seed, selection="sum")
     for row in ROWS:
-        drawn = [problem_of(row, max(BUDGETS), seed, number) for number in range(problems + PILOT)]
-        test, pilot = drawn[:problems], drawn[problems:]
+        drawn = [problem_of(row, max(BUDGETS), seed, number) for number in range(problems)]
         for budget in BUDGETS:
             sizes = {"sc": budget, "full": budget // (1 + SITTINGS_A_LESSON)}
             for method, lessons in sizes.items():
-                parts = [problem.first(lessons) for problem in test]
+                parts = [problem.first(lessons) for problem in drawn]
                 rule = "maj" if method == "sc" else "sum"
                 right = [full_choice(part, rule) == part.right for part in parts]
                 calls = lessons * (1 if method == "sc" else 1 + SITTINGS_A_LESSON)
                 yield _budget_entry(row, budget, method, lessons, calls, right)
-            lessons = _affordable(pilot, schedule, budget)
-            parts = [problem.first(lessons) for problem in test]
+            lessons = _affordable(drawn[: PILOT_CALLS // budget], schedule, budget)
+            parts = [problem.first(lessons) for problem in drawn]
             done = [examine(part, schedule, "sum", IN_FLIGHT) for part in parts]
             spent = lessons + statistics.fmean(each.calls for each in done)
             right = [each.choice == part.right for each, part in zip(done, parts, strict=True)]
@@ -123,9 +123,9 @@ def _budget_entry(row: Row, budget: int, method: str, lessons: int, calls: float
 
 
 def _affordable(pilot: Sequence[Problem], schedule: Schedule, budget: int) -> int:
-    """Return the most lessons whose sampling and examination cost at most the budget on average over the pilot."""
+    """Return the most lessons, to 2% of the budget, that cost at most the budget on average over the pilot."""
     low, high = 1, budget
-    while low < high:
+    while high - low > budget // 50:
         lessons = (low + high + 1) // 2
         sittings = (examine(p.first(lessons), schedule, "sum", IN_FLIGHT).calls for p in pilot)
         low, high = (lessons, high) if lessons + statistics.fmean(sittings) <= budget else (low, lessons - 1)

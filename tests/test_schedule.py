@@ -72,7 +72,8 @@ def cases(draw, rules=RULES, most=7):
 
 def random_case(rng):
     answers = numbered(rng.choices(range(rng.randint(1, 6)), k=rng.randint(1, 10)))
-    values = rng.choice([(0.0, 1.0), (0.0, 0.0, 0.0, 1.0), (0.0, 1.0, 1.0, 1.0), MARKS, (0.0, 1.0, None)])
+    near = (0.5, 0.5001, 0.49995, None)
+    values = rng.choice([(0.0, 1.0), (0.0, 0.0, 0.0, 1.0), (0.0, 1.0, 1.0, 1.0), MARKS, near, (0.0, 1.0, None)])
     candidates = [Candidate(answer=a, copies=rng.choice([1, 1, 1, 3])) for a in answers]
     shape = rng.choice([1, 1, 2, 3]), rng.randint(1, 3), rng.randint(1, 3)
     return Case(rng.choice(RULES[1:]), candidates, shape, lambda: rng.choice(values))
@@ -157,7 +158,7 @@ def test_what_costs_no_sitting(name, rule):
     asked = [sum(map(len, case.run(schedule, 8)[1])) for case in (unanimous, split)]
     assert (asked[0] == 0) == (name != "full" or rule == "maj")
     assert (asked[1] == 0) == (rule == "maj")
-    assert all(schedule.choice(case.run(schedule, 8)[0]) == case.complete().choice() for case in (unanimous, split))
+    assert schedule.choice(unanimous.run(schedule, 8)[0]) == 0
 
 
 def test_the_full_exam_asks_every_cell():

@@ -71,7 +71,7 @@ def test_a_problem_with_fewer_lessons_is_the_same_problem():
 @pytest.fixture
 def small(monkeypatch):
     monkeypatch.setattr(schedule_runs, "BUDGETS", (20, 40))
-    monkeypatch.setattr(schedule_runs, "PILOT", 3)
+    monkeypatch.setattr(schedule_runs, "PILOT_CALLS", 100)
     monkeypatch.setattr(schedule_runs, "SIZES", {24: 1, 32: 2})
 
 

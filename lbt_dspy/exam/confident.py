@@ -34,7 +34,7 @@ class Confident:
         self.delta, self.seed = delta, seed
 
     def next(self, table: ExamTable, in_flight: int) -> Sequence[Cell]:
-        """Return cells of the leader and its riskiest rivals; batches grow with the number of sittings."""
+        """Return cells of the leader and its riskiest rivals, no more than are expected to settle the answer."""
         contenders = table.contenders()
         if len(contenders) == 1:
             return []
@@ -49,8 +49,9 @@ class Confident:
         return contenders[_Forecast(table, contenders).leader]
 
     def _cells(self, table: ExamTable, contenders: Sequence[int], forecast: _Forecast) -> Iterator[Cell]:
+        """Give cells until the risk is expected to be half of `delta`: all of it would be missed every other time."""
         drawn: dict[tuple[int, int], Iterator[Cell]] = {}
-        while (pool := forecast.next()) is not None:
+        while forecast.risk() > self.delta / 2 and (pool := forecast.next()) is not None:
             if pool not in drawn:
                 drawn[pool] = self._shuffled(table, contenders[pool[0]], pool[1])
             yield next(drawn[pool])

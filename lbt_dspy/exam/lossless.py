@@ -10,7 +10,7 @@ import numpy as np
 from lbt_dspy.exam.table import Cell, ExamTable
 
 NEARLY = 1e-9
-FIRST_BATCH = 4
+FIRST_BATCH = 8
 LIKELY = 0.5
 """The chance of being needed from which a sitting is asked ahead of those before it."""
 
