@@ -74,6 +74,15 @@ def test_the_tables_of_the_docs_are_those_of_the_committed_results():
         assert line.endswith(f"| {' | '.join(values)} | {cells['m3-several'][3]} |")
 
 
+def test_the_table_of_the_schedules_is_that_of_the_committed_results():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = json.loads((ROOT / "benchmarks" / "results" / "schedules.json").read_text())["rows"]
+    wanted = [r for r in rows if (r["N"], r["selection"], r["in_flight"]) == (24, "sum", 64)]
+    for schedule, form in (("lossless", "{saving:.1f}x"), ("confident", "{saving:.1f}x ({agreement:.1f})")):
+        own = [r | {"agreement": 100 * r["agreement"]} for r in wanted if r["schedule"] == schedule]
+        assert f"| {schedule} | {' | '.join(form.format(**r) for r in own)} |" in readme
+
+
 def test_the_tables_of_the_race_are_those_of_the_committed_results():
     results = ROOT / "benchmarks" / "results"
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").splitlines()
