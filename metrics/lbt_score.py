@@ -209,6 +209,7 @@ class LbTScore:
             self.program, predictor=self.predictor, grader=grader, ledger=self._till.ledger, adapter=self.adapter,
             config=self.config, seed=self.seed, demonstrations=self.demonstrations, rationale=self.rationale,
         )  # fmt: skip
+        examiner.check(problems)
         material = (lesson,)
         takers = [
             (lm, sitting) for lm in (self._students.lms() if problems else ()) for sitting in range(self.sittings)

@@ -8,6 +8,7 @@ from fractions import Fraction
 import dspy
 from dspy import lm15
 
+from lbt_dspy import Fixed, LbTRerank
 from lbt_dspy.lms.engine import Answer, ModelEngine, lm_of
 from lbt_dspy.sampling import digest_int
 
@@ -108,6 +109,20 @@ QUESTIONS = {
     for i in range(8)
 }
 EXAM = [dspy.Example(question=f"E{i}: and this?", answer="ok").with_inputs("question") for i in range(3)]
+
+
+ASK = list(QUESTIONS)
+
+
+def program(lm=None):
+    found = dspy.ChainOfThought("question -> answer")
+    found.set_lm(lm or teacher(QUESTIONS))
+    return found
+
+
+def rerank(**options):
+    given = {"exam_students": [student()], "exam": Fixed(EXAM), "rationales": 12, "sittings": 2}
+    return LbTRerank(**{**given, **options})
 
 
 def expected_choice(rule, lessons, students):

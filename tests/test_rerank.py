@@ -5,15 +5,13 @@ import json
 
 import dspy
 import pytest
-from school import EXAM, QUESTIONS, asked, expected_choice, student, teacher
+from school import ASK, EXAM, QUESTIONS, asked, expected_choice, program, rerank, student, teacher
 
 from lbt_dspy import (
     Budget,
     BudgetSpentError,
-    Fixed,
     Journal,
     LbTError,
-    LbTRerank,
     Ledger,
     Mark,
     UserError,
@@ -21,23 +19,10 @@ from lbt_dspy import (
 )
 from lbt_dspy.lms import ledger as ledger_module
 
-ASK = list(QUESTIONS)
-
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
     monkeypatch.setattr(ledger_module, "FIRST_WAIT", 0.0005)
-
-
-def program(lm=None):
-    found = dspy.ChainOfThought("question -> answer")
-    found.set_lm(lm or teacher(QUESTIONS))
-    return found
-
-
-def rerank(**options):
-    given = {"exam_students": [student()], "exam": Fixed(EXAM), "rationales": 12, "sittings": 2}
-    return LbTRerank(**{**given, **options})
 
 
 def outcome(prediction):

@@ -1,9 +1,12 @@
 """`lbt --task math`: the whole run of M1 against a real server whose students learn from right lessons."""
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
-from conftest import stats
+from conftest import ROOT, stats
 
 from lbt_dspy.benchmarks.run import main
 
@@ -103,6 +106,30 @@ def test_the_budget_stops_a_run_and_resume_pays_nothing_twice(school, server, ca
         assert stats(base_url)["requests"] == 2 * total
     again = json.loads((school / "again" / "results.json").read_text())
     assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in resumed.items() if k != "seconds"}
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_pays_nothing_twice(school, server):
+    folder = school / "run"
+    with server("--answers", str(school / "answers.json"), "--latency", "0.02") as base_url:
+        words = [
+            "--task", "math", "--data", str(school / "data"), "--rationales", "12", "--quiet", "--out", str(folder),
+            "--teacher", f"hosted_vllm/t@{base_url}", "--students", f"hosted_vllm/s@{base_url}", "--workers", "4",
+        ]  # fmt: skip
+        process = subprocess.Popen([sys.executable, str(ROOT / "benchmarks" / "run.py"), *words])
+        while stats(base_url)["requests"] < 150:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        assert main(["--resume", str(folder), "--quiet"]) == 0
+        sent = stats(base_url)["requests"]
+        resumed = json.loads((folder / "results.json").read_text())
+        answered = resumed["calls"]["teacher"] + sum(resumed["calls"]["students"].values())
+        assert answered <= sent <= answered + 4  # only what was in flight is asked again
+        assert run(school, base_url, "--workers", "16", "--out", str(school / "whole")) == 0
+    whole = json.loads((school / "whole" / "results.json").read_text())
+    assert {k: v for k, v in whole.items() if k != "seconds"} == {k: v for k, v in resumed.items() if k != "seconds"}
 
 
 MISTAKES = [

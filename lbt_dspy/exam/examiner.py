@@ -40,8 +40,8 @@ class Examiner:
             must give log-probabilities, and the program must be one predictor.
         labels: All labels, with `probabilities_of`.
         demonstrations: Fixed demonstrations of the students' own, before every material (the paper's 4-shot students).
-        rationale: False: of a material students read only the inputs and the predictor's last output field, the
-            answer (the paper's ablation).
+        rationale: False: of a material students read the inputs and the predictor's last output field, the answer;
+            texts before it are left empty (the paper's ablation).
 
     Raises:
         UserError: The predictor's name is unknown or missing, or probabilities are asked of a larger program.
@@ -139,6 +139,28 @@ class Examiner:
         replies = self.ledger.ask(calls, role=role, account=account)
         return [self._sitting(seat.problem, reply) for seat, reply in zip(seats, replies, strict=True)]
 
+    def check(self, problems: Sequence[ExamProblem]) -> None:
+        """Check, before any call, that students can be asked the problems and their answers graded.
+
+        Raises:
+            UserError: A problem lacks an input of the program or the answer.
+        """
+        inputs = list(self.predictor.signature.input_fields) if self._alone else []
+        answer = getattr(self.grader, "field", None)
+        for problem in problems:
+            example = problem.example
+            given = set(example._input_keys or ())
+            lacking = next((name for name in inputs if name not in given or name not in example), None)
+            if lacking is None and answer is not None and answer not in example:
+                lacking = answer
+            if lacking is not None:
+                start = str(next(iter(example.inputs().values()), ""))[:60]
+                what = "answer" if lacking == answer else "input"
+                raise UserError(
+                    f"the exam problem {start!r} has no {what} {lacking!r}; give it this field"
+                    + (" and name it in with_inputs(...)" if what == "input" else "")
+                )
+
     def _whole(self, role: str, account: Account) -> WholeProgram:
         paid = PaidProgram(program=self.program, adapter=self.adapter, ledger=self.ledger, account=account)
         return WholeProgram(
@@ -148,9 +170,10 @@ class Examiner:
     def shown(self, material: Material) -> Material:
         """Return the demonstrations that a student reads: its own, then the material."""
         if not self.rationale:
-            signature = self.predictor.signature
-            kept = {*signature.input_fields, list(signature.output_fields)[-1]}
-            material = tuple(dspy.Example({k: v for k, v in demo.items() if k in kept}) for demo in material)
+            outputs = self.predictor.signature.output_fields
+            before_answer = [name for name in list(outputs)[:-1] if outputs[name].annotation is str]
+            # Empty, not left out: DSPy moves incomplete demonstrations to the front.
+            material = tuple(dspy.Example({**demo, **dict.fromkeys(before_answer, "")}) for demo in material)
         return (*self.demonstrations, *material)
 
     def _prefix(self, material: Material, student: dspy.LM, sitting: int) -> Prefix:

@@ -92,10 +92,9 @@ class PaidProgram:
             lm_for: Gives the paid LM of a predictor (by name and own LM) or, for name "", of the configured LM.
         """
         copy = self.program.deepcopy()
-        names = {}
-        for name, predictor in copy.named_predictors():
-            predictor.lm = lm_for(name, predictor.lm)
-            names[id(predictor)] = name
+        names = {id(predictor): name for name, predictor in copy.named_predictors()}
+        for place, predictor in all_predictors(copy):
+            predictor.lm = lm_for(names.setdefault(id(predictor), place), predictor.lm)
         return copy, names, lm_for("", dspy.settings.lm)
 
     def run(self, program: dspy.Module, default: dspy.LM | None, inputs: Mapping[str, Any]) -> Run:
@@ -120,6 +119,11 @@ class PaidProgram:
             if not isinstance(loss, CallFailedError):
                 raise loss
         return Run(prediction=None, reason=str(lost[0]), measured=False) if lost else outcome
+
+
+def all_predictors(program: dspy.Module) -> list[tuple[str, dspy.Predict]]:
+    """Return every predictor with its place, also of parts that DSPy leaves out because an optimiser compiled them."""
+    return list(program.named_sub_modules(dspy.Predict))
 
 
 def in_threads(ledger: Ledger, work: Sequence[Callable[[], T]], *, most: int | None = None) -> list[T]:

@@ -31,12 +31,20 @@ class ExamStudents(Parameter):  # type: ignore[misc]
     """
 
     def __init__(self, students: Sequence[dspy.LM | str], config: str | Path | None = None) -> None:
+        if isinstance(students, dspy.LM | str) or students is None:
+            raise UserError(f"exam_students must be a list but got {students!r}; put it into one")
         for student in students:
             if not isinstance(student, dspy.LM | str):
-                raise UserError(f"exam_students must be dspy.LM objects or names but one is {student!r}")
+                raise UserError(
+                    f"exam_students must be dspy.LM objects or names but one is {student!r}; a name is one such as "
+                    "embedded/words or openai/gpt-4o-mini"
+                )
         self.names = [student if isinstance(student, str) else name_of(student) for student in students]
         if len(set(self.names)) < len(self.names):
-            raise UserError(f"exam_students must be different but are {', '.join(self.names)}")
+            raise UserError(
+                f"exam_students must be different but are {', '.join(self.names)}; for more attempts of one student "
+                "raise sittings"
+            )
         self.config = config
         self._lms = {
             name: student for name, student in zip(self.names, students, strict=True) if isinstance(student, dspy.LM)

@@ -10,7 +10,7 @@ from typing import Any
 import dspy
 
 from lbt_dspy.errors import LbTError, UserError
-from lbt_dspy.exam.paid_program import PaidProgram, Run, in_threads
+from lbt_dspy.exam.paid_program import PaidProgram, Run, all_predictors, in_threads
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import ROLLOUTS, digest_int, rollout_seed
 
@@ -41,7 +41,7 @@ class LessonSampler:
     predictor: str
     """Name of the predictor whose text is the lesson."""
     temperature: float | None
-    """`None`: as the LM has it."""
+    """`None`: as predictor and LM have it."""
     seed: int
 
     def sample(self, inputs: Mapping[str, Any], rollouts: Sequence[int]) -> list[SampledLesson | str]:
@@ -54,8 +54,9 @@ class LessonSampler:
 
     def _one(self, inputs: Mapping[str, Any], rollout: int) -> SampledLesson | str:
         program, names, default = self.paid.copy(lambda name, lm: self._paid_lm(lm, rollout))
-        for predictor in program.predictors():
-            predictor.config = {k: v for k, v in predictor.config.items() if k not in ("temperature", "seed", "n")}
+        settled = {"seed", "n", "rollout_id"} | ({"temperature"} if self.temperature is not None else set())
+        for _, predictor in all_predictors(program):
+            predictor.config = {k: v for k, v in predictor.config.items() if k not in settled}
         run = self.paid.run(program, default, inputs)
         if run.prediction is None:
             return run.reason or "no answer"

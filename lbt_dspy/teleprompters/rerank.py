@@ -34,6 +34,7 @@ from lbt_dspy.teleprompters.lessons import lesson_predictor
 from lbt_dspy.teleprompters.rerank_steps import ADDED_FIELDS, Reranking, exam_of, rerank
 from lbt_dspy.types import ExamProblem
 
+AT_COMPILE = ("exam_students", "lm_config", "predictor", "answer_field", "ledger", "budget")
 SELECTIONS = ("sum", "max", "avg", "maj")
 
 
@@ -58,11 +59,11 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
             first seen.
         schedule: `lossless`: stops an exam as soon as nothing can change the answer; `confident`: when the estimated
             risk is at most `delta`; `full`: never (for LbT scores of every lesson).
-        delta: Risk of `confident`, in (0, 1): calibrated on average, not a guarantee for a question.
+        delta: Risk of `confident`, in [0, 0.5), 0 is `lossless`: calibrated on average, not a guarantee for a question.
         gate: Stop sampling when the first so many lessons agree (Li et al., ESC, arXiv 2401.10480), at least 2; `None`:
             always sample all.
         in_flight: Sittings asked at a time for one question, at least 1; more is faster and saves a little less.
-        temperature: Of the lessons, over whatever the LM has; `None`: as the LM has it.
+        temperature: Of the lessons, over whatever the program has; `None`: as predictor and LM have it.
         config: Sampling settings of the sittings that a student's LM leaves open; `{"temperature": 0.7}` unless given.
         demonstrations: Fixed demonstrations of the students' own, before every lesson.
         rationale: False: students read the question and the answer of a lesson, not how it was found.
@@ -78,8 +79,8 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
         UserError: An option is out of bounds.
     """
 
-    exam_students: Sequence[dspy.LM | str]
-    exam: ExamMaker | None
+    exam_students: Sequence[dspy.LM | str] = ()
+    exam: ExamMaker | None = None
     grader: Grader | None = None
     rationales: int = 24
     sittings: int = 3
@@ -103,14 +104,18 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
     def __post_init__(self) -> None:
         check_at_least("rationales", self.rationales, 1, "it is the number of sampled answers")
         if self.rationales > ROLLOUTS:
-            raise UserError(f"rationales must be at most {ROLLOUTS} but got {self.rationales}")
+            raise UserError(
+                f"rationales must be at most {ROLLOUTS} but got {self.rationales}; ask with several seeds for more"
+            )
         check_at_least("sittings", self.sittings, 1, "it is the number of sittings on each exam problem")
         check_at_least("in_flight", self.in_flight, 1, "1 asks one sitting after the other")
         check_at_least("seed", self.seed, 0, "seeds are whole numbers")
         if self.gate is not None:
             check_at_least("gate", self.gate, 2, "leave it out to sample all lessons")
-        if self.temperature is not None and not self.temperature >= 0:
-            raise UserError(f"temperature must be at least 0 but got {self.temperature!r}")
+        if self.temperature is not None and not (isinstance(self.temperature, float | int) and self.temperature >= 0):
+            raise UserError(
+                f"temperature must be at least 0 but got {self.temperature!r}; None leaves it as the program has it"
+            )
         check_choice("selection", self.selection, SELECTIONS)
         make_schedule(self.schedule, delta=self.delta, seed=self.seed, selection=self.selection)
         OwnLedger(self.ledger, self.budget)
@@ -135,7 +140,9 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
         Raises:
             UserError: The program has no predictor whose text could be the lesson, or several.
         """
-        return RerankedProgram(student.deepcopy(), self)
+        program = student.deepcopy()
+        program._compiled = False  # else DSPy takes it for frozen, and would not save it
+        return RerankedProgram(program, self)
 
 
 class RerankedProgram(dspy.Module):  # type: ignore[misc]
@@ -224,6 +231,9 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
             UserError: An input is missing, or the exam cannot be made.
             LbTError: No sample came to an answer.
         """
+        for name in AT_COMPILE:
+            if name in changes:
+                raise UserError(f"{name} cannot be changed for one call; compile another program with it")
         options = dataclasses.replace(self.options, **changes)
         ledger = self._till.ledger
         grader = ExactMatch(self._answer) if options.grader is None else options.grader

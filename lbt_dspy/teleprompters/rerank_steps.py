@@ -89,6 +89,9 @@ def rerank(
 ) -> Reranking:
     """Sample lessons, group their answers, examine, select; see `LbTRerank`."""
     asked, problems = exam_of(program, inputs, options)
+    examiner.check(problems)
+    if dspy.settings.lm is None and any(predictor.lm is None for predictor in program.predictors()):
+        raise UserError("the program has no LM; set one with dspy.configure(lm=...) or program.set_lm(...)")
     lms = students.lms() if problems else []
     paid = PaidProgram(program=program, adapter=adapter, ledger=examiner.ledger, account=account)
     sampler = LessonSampler(paid=paid, predictor=examiner.name, temperature=options.temperature, seed=options.seed)
