@@ -65,6 +65,18 @@ class ExamRecord(NamedTuple):
         return self.measured / self.asked if self.asked else 1.0
 
 
+class ExamResult(NamedTuple):
+    """What an exam said."""
+
+    chosen: int
+    """Group of the chosen answer."""
+    scores: Mapping[int, Fraction | None]
+    """LbT score of each lesson; `None`: it has no mark."""
+    sittings: int
+    asked: int
+    measured: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reranking:
     """An answer, and how it was found."""
@@ -87,19 +99,54 @@ def rerank(
     adapter: dspy.Adapter,
     account: Account,
 ) -> Reranking:
-    """Sample lessons, group their answers, examine, select; see `LbTRerank`."""
+    """Sample lessons, group their answers, examine, select, record; see `LbTRerank`."""
     asked, problems = exam_of(program, inputs, options)
     examiner.check(problems)
-    if dspy.settings.lm is None and any(predictor.lm is None for predictor in program.predictors()):
-        raise UserError("the program has no LM; set one with dspy.configure(lm=...) or program.set_lm(...)")
-    lms = students.lms() if problems else []
+    check_lm(program)
     paid = PaidProgram(program=program, adapter=adapter, ledger=examiner.ledger, account=account)
     sampler = LessonSampler(paid=paid, predictor=examiner.name, temperature=options.temperature, seed=options.seed)
     sampled = sample_lessons(sampler, asked, options, examiner.grader)
     lessons = check_some(sampled)
     groups = group_answers(lessons, examiner.grader)
-    distinct, candidates = distinct_lessons(lessons, groups)
+    result = examine(lessons, groups, problems, options=options, examiner=examiner, students=students, account=account)
+    best = best_lesson([i for i, group in enumerate(groups) if group == result.chosen], result.scores)
+    votes = Counter(groups)
+    exam = ExamRecord(
+        selection=options.selection, schedule=options.schedule, students=tuple(students.names) if problems else (),
+        problems=len(problems), sittings=result.sittings, asked=result.asked, measured=result.measured,
+        lost=len(sampled) - len(lessons), overturned=result.chosen != max(votes, key=lambda g: (votes[g], -g)),
+    )  # fmt: skip
+    records = tuple(
+        LessonRecord(
+            lesson.rollout, str(lesson.prediction.get(answer)), groups[i], _float(result.scores[i]),
+            dict(lesson.demonstration),
+        )
+        for i, lesson in enumerate(lessons)
+    )  # fmt: skip
+    fields = {
+        **dict(lessons[best].prediction.items()),
+        "lbt_score": _float(result.scores[best]),
+        "votes": count_votes(records),
+        "lessons": list(records),
+        "exam": exam,
+    }
+    return Reranking(prediction=dspy.Prediction(**fields), trace=lessons[best].trace, lessons=records, exam=exam)
+
+
+def examine(
+    lessons: Sequence[SampledLesson],
+    groups: Sequence[int],
+    problems: Sequence[ExamProblem],
+    *,
+    options: LbTRerank,
+    examiner: Examiner,
+    students: ExamStudents,
+    account: Account,
+) -> ExamResult:
+    """Hold the exam of the lessons as far as the schedule lets it go, and choose an answer; votes without problems."""
+    lms = students.lms() if problems else []
     rule = options.selection if problems else "maj"
+    distinct, candidates = distinct_lessons(lessons, groups)
     table = ExamTable(
         candidates, students=len(lms) or 1, problems=len(problems) or 1, sittings=options.sittings, selection=rule
     )
@@ -109,29 +156,16 @@ def rerank(
         examiner, table, materials=[(lessons[members[0]].demonstration,) for members in distinct], problems=problems,
         students=lms, schedule=schedule, in_flight=options.in_flight, account=account,
     )  # fmt: skip
-    chosen = schedule.choice(table)
     scores = {i: table.score(place) for place, members in enumerate(distinct) for i in members}
-    best = best_lesson([i for i, group in enumerate(groups) if group == chosen], scores)
-    votes = Counter(groups)
-    exam = ExamRecord(
-        selection=options.selection, schedule=schedule.name, students=tuple(students.names) if problems else (),
-        problems=len(problems), sittings=sittings, asked=table.marked + table.failed, measured=table.marked,
-        lost=len(sampled) - len(lessons), overturned=chosen != max(votes, key=lambda g: (votes[g], -g)),
-    )  # fmt: skip
-    records = tuple(
-        LessonRecord(
-            lesson.rollout, str(lesson.prediction.get(answer)), group, _float(scores[i]), dict(lesson.demonstration)
-        )
-        for i, (lesson, group) in enumerate(zip(lessons, groups, strict=True))
+    return ExamResult(
+        chosen=schedule.choice(table), scores=scores, sittings=sittings, asked=table.asked, measured=table.marked
     )
-    fields = {
-        **dict(lessons[best].prediction.items()),
-        "lbt_score": _float(scores[best]),
-        "votes": count_votes(records),
-        "lessons": list(records),
-        "exam": exam,
-    }
-    return Reranking(prediction=dspy.Prediction(**fields), trace=lessons[best].trace, lessons=records, exam=exam)
+
+
+def check_lm(program: dspy.Module) -> None:
+    """Raise `UserError` when a predictor has no LM."""
+    if dspy.settings.lm is None and any(predictor.lm is None for predictor in program.predictors()):
+        raise UserError("the program has no LM; set one with dspy.configure(lm=...) or program.set_lm(...)")
 
 
 def exam_of(
