@@ -2,6 +2,8 @@
 
 import json
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
 
 import dspy
 import pytest
@@ -22,6 +24,7 @@ from lbt_dspy import (
 )
 from lbt_dspy.errors import ModelRejectedError, ModelUnreachableError, StoppedError
 from lbt_dspy.lms import ledger as ledger_module
+from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import fault_of, scrub
 from lbt_dspy.lms.user_lm import engine_of
 
@@ -127,6 +130,45 @@ def test_the_call_limit_is_never_exceeded(workers, server, program):
             examine(program, vllm(base_url), ledger, count=200)
         ledger.close()
         assert stats(base_url)["requests"] == 70
+
+
+class Slow(ModelEngine):
+    """Answers when it may; says when it is asked."""
+
+    def __init__(self):
+        super().__init__("slow", "slow")
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+
+    def answer(self, request, faults=()):
+        self.asked.set()
+        assert self.may_answer.wait(60)
+        return Answer("done")
+
+
+def calls_to(engine, *keys):
+    return [SimpleNamespace(key=key, engine=engine, request=None) for key in keys]
+
+
+def test_a_stop_wakes_the_threads_whose_calls_wait_for_their_turn():
+    engine, ledger = Slow(), Ledger(workers=1)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(ledger.ask, calls_to(engine, b"1", b"2", b"3"), role="student", account=Account())
+        assert engine.asked.wait(60)
+        ledger.stop()
+        engine.may_answer.set()
+        with pytest.raises(StoppedError):
+            waiting.result(60)
+    ledger.finish()
+    assert ledger.journal.sent() == 1
+
+
+def test_the_error_that_stopped_the_calls_is_raised_wherever_they_are_waited_for():
+    ledger, spent, stopped = Ledger(), Future(), Future()
+    spent.set_exception(BudgetSpentError("the budget is spent"))
+    stopped.set_exception(StoppedError("stopped before the call was sent"))
+    for future in (spent, stopped):
+        with pytest.raises(BudgetSpentError):
+            ledger.map([future])
 
 
 def test_what_is_in_the_journal_is_never_asked_again(server, program, tmp_path):

@@ -451,9 +451,10 @@ def test_a_fork_asks_processes_of_its_own():
 
 def test_threads_agree():
     texts = [f"\\sqrt{{{n}}}" for n in (8, 12, 18, 20)] * 8
+    before = threading.active_count()
     with ThreadPoolExecutor(16) as threads:
         assert list(threads.map(math_answer.key, texts)) == [math_answer.key(text) for text in texts]
-    assert threading.active_count() < 50
+    assert threading.active_count() <= before + 2  # the grader's processes have two readers at most
 
 
 def test_the_grader_reads_one_field():

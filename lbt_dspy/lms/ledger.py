@@ -78,6 +78,7 @@ class Ledger:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="lbt")
         self._seats = threading.BoundedSemaphore(workers)
         self._stopped = threading.Event()
+        self._cause: BaseException | None = None
         self._lock = threading.Lock()
         self._in_flight: dict[bytes, Future[Reply]] = {}
         self._batches: dict[bytes, Future[dict[bytes, Reply]]] = {}
@@ -118,12 +119,22 @@ class Ledger:
         return reply
 
     def map(self, work: Sequence[Future[Any]]) -> None:
-        """Wait for futures; on the first error, or Ctrl-C, stop all calls and raise it."""
+        """Wait for futures; on the first error, or Ctrl-C, stop all calls and raise it.
+
+        Where another thread's error stopped the calls, that one is raised: it says more than that they were stopped.
+        """
         try:
             done, _ = wait(work, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-        except BaseException:
+        except StoppedError:
+            self.stop()
+            if self._cause is not None:
+                raise self._cause from None
+            raise
+        except BaseException as error:
+            if self._cause is None:
+                self._cause = error
             self.stop()
             raise
 
@@ -133,9 +144,13 @@ class Ledger:
         return self._stopped.is_set()
 
     def stop(self) -> None:
-        """Send nothing more; calls that wait for their turn or their retry are given up."""
+        """Send nothing more; calls that wait for their turn or their retry are given up.
+
+        Those that wait for their turn still get it, to end at once with an error: `Future.cancel` by a pool that shuts
+        down would leave the threads that wait for them waiting.
+        """
         self._stopped.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)
 
     def abandon(self) -> None:
         """Stop, and give up the calls in flight as well: their replies are lost."""
@@ -146,7 +161,7 @@ class Ledger:
     def finish(self) -> None:
         """Stop, and wait for the calls in flight: they are paid for, so their replies are journalled."""
         self._stopped.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True)
 
     def close(self) -> None:
         """Finish, and close the journal."""
@@ -205,11 +220,15 @@ class Ledger:
         return replies
 
     def _ask_outside(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
-        if calls and self._stopped.is_set():
-            raise StoppedError("this ledger was stopped; make a new one on the same journal to go on")
-        futures = {call.key: self._pool.submit(self._once, call, role) for call in calls}
+        futures = {call.key: self._submit(call, role) for call in calls}
         self.map(list(futures.values()))
         return {key: future.result() for key, future in futures.items()}
+
+    def _submit(self, call: Call, role: str) -> Future[Reply]:
+        try:
+            return self._pool.submit(self._once, call, role)
+        except RuntimeError:  # the pool was shut down
+            raise StoppedError("this ledger was stopped; make a new one on the same journal to go on") from None
 
     def _once(self, call: Call, role: str) -> Reply:
         """Pay for a call unless the same one is in flight: then wait for that one."""
@@ -235,6 +254,8 @@ class Ledger:
 
     def _pay(self, call: Call, role: str) -> Reply:
         """Ask until there is a usable reply or no retry is left; journal the outcome."""
+        if self._stopped.is_set():
+            raise StoppedError("stopped before the call was sent")
         earlier = self.journal.replies([call.key]).get(call.key)
         if earlier is not None and earlier.text is not None:
             return earlier  # another thread's call came back since this one looked

@@ -103,12 +103,13 @@ def rerank(
     asked, problems = exam_of(program, inputs, options)
     examiner.check(problems)
     check_lm(program)
+    lms = students.lms() if problems else []
     paid = PaidProgram(program=program, adapter=adapter, ledger=examiner.ledger, account=account)
     sampler = LessonSampler(paid=paid, predictor=examiner.name, temperature=options.temperature, seed=options.seed)
     sampled = sample_lessons(sampler, asked, options, examiner.grader)
     lessons = check_some(sampled)
     groups = group_answers(lessons, examiner.grader)
-    result = examine(lessons, groups, problems, options=options, examiner=examiner, students=students, account=account)
+    result = examine(lessons, groups, problems, options=options, examiner=examiner, students=lms, account=account)
     best = best_lesson([i for i, group in enumerate(groups) if group == result.chosen], result.scores)
     votes = Counter(groups)
     exam = ExamRecord(
@@ -140,21 +141,20 @@ def examine(
     *,
     options: LbTRerank,
     examiner: Examiner,
-    students: ExamStudents,
+    students: Sequence[dspy.LM],
     account: Account,
 ) -> ExamResult:
     """Hold the exam of the lessons as far as the schedule lets it go, and choose an answer; votes without problems."""
-    lms = students.lms() if problems else []
     rule = options.selection if problems else "maj"
     distinct, candidates = distinct_lessons(lessons, groups)
     table = ExamTable(
-        candidates, students=len(lms) or 1, problems=len(problems) or 1, sittings=options.sittings, selection=rule
+        candidates, students=len(students) or 1, problems=len(problems) or 1, sittings=options.sittings, selection=rule
     )
     sittings = table.open if problems else 0
     schedule = make_schedule(options.schedule, delta=options.delta, seed=options.seed, selection=rule)
     hold_exam(
         examiner, table, materials=[(lessons[members[0]].demonstration,) for members in distinct], problems=problems,
-        students=lms, schedule=schedule, in_flight=options.in_flight, account=account,
+        students=students, schedule=schedule, in_flight=options.in_flight, account=account,
     )  # fmt: skip
     scores = {i: table.score(place) for place, members in enumerate(distinct) for i in members}
     return ExamResult(
