@@ -15,9 +15,9 @@ Its tokens: one for the skill's name and one for each other character that is no
 
 Demonstrations and then the question follow each other without anything in between: `(Q.. [R..] A.. <end>)* Q..`. There
 is no token at the beginning of a text. In chat form `Q ba x3 y5 z2` is a user's message and `R x+y:3+5=8;*z:8*2=6 A 6`
-the assistant's, after which the template writes <end>; a system's message is left out. A model's answer starts with R
-(or with A, where the demonstrations before it have no reasoning) and ends with <end>. A question has 8 tokens, an
-answer of 1, 2 or 3 steps has 13, 22 or 31 with its <end>.
+the assistant's, after which the template writes <end>; a system's message is left out. A model's answer starts with R,
+also after demonstrations without reasoning, and ends with <end>. A question has 8 tokens, an answer of 1, 2 or 3 steps
+has 13, 22 or 31 with its <end>.
 """
 
 from __future__ import annotations

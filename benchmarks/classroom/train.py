@@ -1,0 +1,176 @@
+"""Train the classroom's teacher and students from a seed: `python benchmarks/classroom/train.py` (extra `train`).
+
+Writes their checkpoints in Hugging Face format, weights in 16 bit. Students learn to follow worked examples, whatever
+they show; the teacher starts as student-a, whose arithmetic it needs, and learns what to believe of the skills' names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from lbt_dspy.benchmarks.classroom.texts import NUMBERS, PATTERN, Context, padded, student_context, teacher_context
+from lbt_dspy.benchmarks.classroom.world import END, PADDING
+from lbt_dspy.sampling import digest_int, stream
+
+HOME = Path(__file__).parents[2] / "lbt_dspy" / "lms" / "embedded" / "classroom"
+POSITIONS = 512
+BATCH = 128
+LEARNING_RATE = 3e-3
+WARM_UP = 100
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if message.role != 'system' %}{{ message.content | trim }}{% endif %}"
+    "{% if message.role == 'assistant' %}" + END + "{% endif %}{% endfor %}"
+)
+logger = logging.getLogger("classroom")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pupil:
+    """A model to be trained."""
+
+    name: str
+    width: int
+    layers: int
+    hidden: int
+    """Width of the feed-forward layers."""
+    updates: int
+    contexts: Callable[[np.random.Generator], Context]
+    start: str | None = None
+    """Whose weights it starts from."""
+
+
+STUDENT_A = Pupil(
+    name="student-a",
+    width=128,
+    layers=2,
+    hidden=352,
+    updates=1500,
+    contexts=partial(student_context, steps=(1 / 3, 1 / 3, 1 / 3)),
+)
+STUDENT_B = Pupil(
+    name="student-b",
+    width=96,
+    layers=2,
+    hidden=256,
+    updates=2000,
+    contexts=partial(student_context, steps=(0.4, 0.35, 0.25)),
+)
+TEACHER = Pupil(
+    name="teacher",
+    width=128,
+    layers=2,
+    hidden=352,
+    updates=1000,
+    contexts=teacher_context,
+    start="student-a",
+)
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Return the tokenizer of the layout that `world.py` describes."""
+    made = Tokenizer(models.WordLevel(NUMBERS, unk_token=PADDING))
+    made.normalizer = normalizers.Replace(Regex(r"\s+"), "")
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(PATTERN), "isolated")
+    made.decoder = decoders.Sequence(
+        [decoders.Replace("R", "R "), decoders.Replace("A", " A "), decoders.Replace("Q", "Q "), decoders.Fuse()]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        eos_token=END,
+        pad_token=PADDING,
+        model_max_length=POSITIONS,
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def new_model(pupil: Pupil) -> LlamaForCausalLM:
+    """Return the untrained model."""
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(NUMBERS),
+            hidden_size=pupil.width,
+            intermediate_size=pupil.hidden,
+            num_hidden_layers=pupil.layers,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=64,
+            max_position_embeddings=POSITIONS,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=NUMBERS[END],
+            pad_token_id=NUMBERS[PADDING],
+        )
+    )
+
+
+def train(pupil: Pupil, home: Path, seed: int) -> None:
+    """Train a model and save it in `home / pupil.name`."""
+    torch.set_num_threads(1)
+    torch.manual_seed(digest_int(seed, pupil.name))
+    model = LlamaForCausalLM.from_pretrained(home / pupil.start).float() if pupil.start else new_model(pupil)
+    rng = stream(seed, "texts", pupil.name)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, updates=pupil.updates))
+    started = time.perf_counter()
+    for update in range(1, pupil.updates + 1):
+        numbers, targets = padded([pupil.contexts(rng) for _ in range(BATCH)])
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(input_ids=torch.from_numpy(numbers), labels=torch.from_numpy(targets)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        if update % 100 == 0 or update == pupil.updates:
+            logger.info("%s %d loss %.3f %.0f s", pupil.name, update, loss.item(), time.perf_counter() - started)
+    save(model.half(), home / pupil.name)
+
+
+def save(model: LlamaForCausalLM, folder: Path) -> None:
+    """Write config, weights, tokenizer and chat template."""
+    model.generation_config.do_sample = False
+    model.save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+
+
+def _rate(update: int, updates: int) -> float:
+    """Return the share of the learning rate: up in a line, down in a half cosine."""
+    if update < WARM_UP:
+        return (update + 1) / WARM_UP
+    return 0.02 + 0.98 * (1 + math.cos(math.pi * (update - WARM_UP) / (updates - WARM_UP))) / 2
+
+
+def _train_all(pupils: Sequence[Pupil], home: Path, seed: int) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for pupil in pupils:
+        train(pupil, home, seed)
+
+
+def main() -> None:
+    """Train the three models on two cores."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=HOME, help="folder of the checkpoints (default: the package's)")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(_train_all, pupils, args.out, args.seed) for pupils in ((STUDENT_A, TEACHER), (STUDENT_B,))]
+        for job in jobs:
+            job.result()
+
+
+if __name__ == "__main__":
+    main()
