@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import dspy
@@ -29,7 +29,7 @@ class StepsGrader:
         fault = self._fault(expected, output)
         return Mark(value=float(fault is None), reason=fault)
 
-    def key(self, output: Mapping[str, Any]) -> Hashable | None:
+    def key(self, output: Mapping[str, Any]) -> str | None:
         """Return the answer's digit, `None` when it is none."""
         answer = str(output.get("answer", "")).strip()
         return answer if re.fullmatch("[0-9]", answer) else None

@@ -81,7 +81,7 @@ class Procedure:
     def answers(self) -> np.ndarray:
         """Return the answers to all digits, shape (10, 10, 10), with the axes x, y and z."""
         grid = dict(zip(QUANTITIES, np.indices((MODULUS,) * 3), strict=True))
-        value = grid[self.start]
+        value: np.ndarray = grid[self.start]
         for operation, quantity in self.steps:
             value = calculate(value, operation, grid[quantity])
         return value
