@@ -169,14 +169,16 @@ def test_problems_out_of_bounds(options, message):
         classroom_problems(**{"number": 10, "seed": 0, **options})
 
 
-@pytest.mark.parametrize("draw", [lambda rng: student_context(rng, (0.2, 0.3, 0.5)), teacher_context])
-def test_training_texts_hold_no_digits_of_the_other_splits_and_predict_answers_only(draw):
+@pytest.mark.parametrize(
+    ("draw", "size"), [(lambda rng: student_context(rng, (0.2, 0.3, 0.5)), 3), (teacher_context, 4)]
+)
+def test_training_texts_hold_no_digits_of_the_other_splits_and_predict_answers_only(draw, size):
     rng, held_out = stream(0, "test"), {*triples("dev"), *triples("test")}
     for _ in range(100):
         context = draw(rng)
         text = "".join(VOCABULARY[number] for number in context.numbers)
         lines = text.removesuffix("<end>").split("<end>")
-        assert len(lines) == 3
+        assert len(lines) == size
         assert not {(int(shown[4]), int(shown[6]), int(shown[8])) for shown in lines} & held_out
         predicted = "".join(VOCABULARY[n] for n, yes in zip(context.numbers, context.learned, strict=True) if yes)
         assert predicted.endswith(lines[-1][9:] + "<end>")

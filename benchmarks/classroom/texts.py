@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -25,11 +26,11 @@ from lbt_dspy.benchmarks.classroom.world import (
 PATTERN = rf"{END}|[a-z]{{2}}|\S"
 """What one token is; spaces are none."""
 NUMBERS = {token: number for number, token in enumerate(VOCABULARY)}
-LINES = 3
-"""Solved problems of one context."""
+LINES, TEACHER_LINES = 3, 4
+"""Solved problems of one context: of a student's, and of the teacher's, who is to read an exam's three problems."""
 OTHER_SKILL = 0.2
 """Share of a student's contexts with a solved problem of another skill in between."""
-ANSWERS_ONLY, FRESH = 0.2, 0.25
+ANSWERS_ONLY, FRESH = 0.3, 0.25
 """Shares of the teacher's contexts whose demonstrations have no reasoning, and whose procedure is no belief of its."""
 
 
@@ -45,6 +46,9 @@ class Context(NamedTuple):
 def student_context(rng: np.random.Generator, steps: Sequence[float]) -> Context:
     """Draw a context in which each name stands for a new random procedure.
 
+    A name's first line is learned where it has no product: what a student says without a lesson is a guess, and
+    products, which are often even and often 0, would be right too often.
+
     Args:
         rng: Source of the draw.
         steps: Probabilities of procedures of 1, 2 and 3 steps.
@@ -54,7 +58,11 @@ def student_context(rng: np.random.Generator, steps: Sequence[float]) -> Context
     names = [name] * LINES
     if rng.random() < OTHER_SKILL:
         names[rng.integers(LINES - 1)] = other
-    return _joined([_solved(rng, skill, meaning[skill], reasoned=True, learned=True) for skill in names])
+    lines = []
+    for place, skill in enumerate(names):
+        product = any(operation == "*" for operation, _ in meaning[skill].steps)
+        lines.append(_solved(rng, skill, meaning[skill], reasoned=True, learned=skill in names[:place] or not product))
+    return _joined(lines)
 
 
 def teacher_context(rng: np.random.Generator) -> Context:
@@ -64,14 +72,17 @@ def teacher_context(rng: np.random.Generator) -> Context:
     before them too. After demonstrations without reasoning, the last problem is answered with it.
     """
     skill = skills()[str(rng.choice(NAMES))]
-    if rng.random() < FRESH:
+    believed = rng.random() >= FRESH
+    if believed:
+        procedure = skill.candidates[rng.choice(len(skill.beliefs), p=skill.beliefs)]
+    else:
         procedure = random_procedure(rng, int(rng.choice(STEPS)))
-        lines = [_solved(rng, skill.name, procedure, reasoned=True, learned=place > 0) for place in range(LINES)]
-        return _joined(lines)
-    procedure = skill.candidates[rng.choice(len(skill.beliefs), p=skill.beliefs)]
-    reasoned = rng.random() >= ANSWERS_ONLY
-    lines = [_solved(rng, skill.name, procedure, reasoned=reasoned, learned=reasoned) for _ in range(LINES - 1)]
-    return _joined([*lines, _solved(rng, skill.name, procedure, reasoned=True, learned=True)])
+    reasoned = not believed or rng.random() >= ANSWERS_ONLY
+    solved = partial(_solved, rng, skill.name, procedure)
+    before = [
+        solved(reasoned=reasoned, learned=reasoned and (believed or place > 0)) for place in range(TEACHER_LINES - 1)
+    ]
+    return _joined([*before, solved(reasoned=True, learned=True)])
 
 
 def numbers_of(text: str) -> list[int]:
