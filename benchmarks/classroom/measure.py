@@ -166,7 +166,7 @@ def report(home: Path, split: str, number: int, seeds: Sequence[int]) -> str:
         for who, measured in parts:
             for name, marks in measured.items():
                 shares.setdefault(f"{who}: {name}", []).extend(marks)
-    rows = [f"| {name} | {100 * np.mean(marks):.1f} | {len(marks)} |" for name, marks in shares.items()]
+    rows = [f"| {name} | {100 * np.mean(marks):.1f} | {len(marks)} |" for name, marks in sorted(shares.items())]
     return "\n".join(["| measured | % right | of |", "|---|---|---|", *rows])
 
 
