@@ -61,8 +61,8 @@ def test_lm15_is_imported_only_in_render_and_lms():
 
 
 def test_no_benchmark_file_hides_another_module():
-    """`python benchmarks/run.py` puts benchmarks/ first on sys.path."""
-    here = [p.stem for p in (ROOT / "benchmarks").glob("*.py") if p.stem != "__init__"]
+    """`python benchmarks/run.py` puts benchmarks/ first on sys.path; its packages' scripts, their own folder."""
+    here = [p.stem for p in (ROOT / "benchmarks").rglob("*.py") if p.stem != "__init__"]
     paths = [p for p in sys.path if Path(p or ".").resolve() != (ROOT / "benchmarks").resolve()]
     taken = [name for name in here if importlib.machinery.PathFinder.find_spec(name, paths)]
     assert not taken
