@@ -188,19 +188,24 @@ class Ledger:
     def _answer(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
         """Answer in this thread and commit once; what is answered before an error is committed too."""
         replies: dict[bytes, Reply] = {}
-        by_name: dict[str, list[tuple[bytes, Reply]]] = {}
+        by_engine: dict[ModelEngine, list[Call]] = {}
+        for call in calls:
+            by_engine.setdefault(call.engine, []).append(call)
         try:
-            for call in calls:
-                self.budget.reserve(0.0)
-                self.budget.settle(0.0, 0.0)
-                reply = replies[call.key] = _in_process_reply(call)
-                if reply.text is None:
-                    self._failed_now[call.key] = reply
-                by_name.setdefault(call.engine.name, []).append((call.key, reply))
+            for engine, asked in by_engine.items():
+                answers = engine.answer_many([call.request for call in asked])
+                for call in asked:
+                    self.budget.reserve(0.0)
+                    self.budget.settle(0.0, 0.0)
+                    reply = replies[call.key] = _in_process_reply(next(answers))
+                    if reply.text is None:
+                        self._failed_now[call.key] = reply
         finally:
-            for name, rows in by_name.items():
-                self.journal.record(role, name, rows)
-                self.journal.count_sent(role, name, len(rows))
+            for engine, asked in by_engine.items():
+                rows = [(call.key, replies[call.key]) for call in asked if call.key in replies]
+                if rows:
+                    self.journal.record(role, engine.name, rows)
+                    self.journal.count_sent(role, engine.name, len(rows))
         self._tell(role, list(replies.values()))
         return replies
 
@@ -305,9 +310,7 @@ class Ledger:
         return min(fault.wait, LONGEST_WAIT * 3) if fault.wait is not None else pause
 
 
-def _in_process_reply(call: Call) -> Reply:
-    try:
-        answer = call.engine.answer(call.request, ())
-    except NoReply as error:
-        return Reply(None, fault_of(error).reason)
-    return Reply(answer.text, logprobs=answer.logprobs)
+def _in_process_reply(outcome: Answer | NoReply) -> Reply:
+    if isinstance(outcome, NoReply):
+        return Reply(None, fault_of(outcome).reason)
+    return Reply(outcome.text, logprobs=outcome.logprobs)
