@@ -44,7 +44,7 @@ def tasks_of(count, **settings):
 
 
 def one_by_one(model, tasks):
-    return [generate(model, [task], frozenset({END}))[0] for task in tasks]
+    return [generate(model, [task])[0] for task in tasks]
 
 
 @pytest.mark.parametrize("changes", SHAPES, ids=str)
@@ -67,20 +67,20 @@ def test_where_a_prompt_is_split_changes_nothing(split, model):
 @pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"temperature": 0.8}, {"temperature": 1.5, "top_k": 5}])
 def test_a_text_is_the_same_alone_and_in_a_batch(settings, model):
     tasks = tasks_of(200, **settings)
-    together = generate(model, tasks, frozenset({END}))
+    together = generate(model, tasks)
     assert [c.tokens for c in together] == [c.tokens for c in one_by_one(model, tasks)]
     assert {c.ended for c in together} == {True, False}
 
 
 def test_settings_of_one_batch_may_differ(model):
     tasks = [*tasks_of(20, temperature=0.0), *tasks_of(20, temperature=1.3), *tasks_of(20, temperature=0.5, top_k=2)]
-    together = generate(model, tasks, frozenset({END}))
+    together = generate(model, tasks)
     assert [c.tokens for c in together] == [c.tokens for c in one_by_one(model, tasks)]
 
 
 def test_a_text_ends_at_its_end_token_or_its_limit(model):
     tasks = tasks_of(100, temperature=1.0)
-    for task, completion in zip(tasks, generate(model, tasks, frozenset({END})), strict=True):
+    for task, completion in zip(tasks, generate(model, tasks), strict=True):
         assert END not in completion.tokens
         assert len(completion.tokens) < task.most if completion.ended else len(completion.tokens) == task.most
 
@@ -88,7 +88,7 @@ def test_a_text_ends_at_its_end_token_or_its_limit(model):
 def test_seeds_and_prompts_draw_apart(model):
     prompts = [Prompt((), text) for text in texts(2, 5, 5)]
     first, again, other_seed, other_prompt = (
-        generate(model, [Task(prompt=prompts[i], temperature=2.0, seed=seed, most=30)], frozenset())[0].tokens
+        generate(model, [Task(prompt=prompts[i], temperature=2.0, seed=seed, most=30)])[0].tokens
         for i, seed in ((0, 1), (0, 1), (0, 2), (1, 1))
     )
     assert first == again
@@ -98,7 +98,7 @@ def test_seeds_and_prompts_draw_apart(model):
 
 def test_kept_log_probabilities_are_those_of_the_text(model):
     tasks = tasks_of(30, temperature=0.9, logprobs=True)
-    written = generate(model, tasks, frozenset({END}))
+    written = generate(model, tasks)
     scored = score(model, [t.prompt for t in tasks], [tuple(c.tokens) for c in written])
     for completion, logs in zip(written, scored, strict=True):
         assert completion.logprobs[np.arange(len(logs)), completion.tokens] == pytest.approx(logs, abs=1e-4)
@@ -148,9 +148,7 @@ def test_transformers_writes_the_same(changes, tmp_path):
     model = Transformer.load(folder)
     theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     prompts = texts(200, 1, 40)
-    mine = generate(
-        model, [Task(prompt=Prompt((), p), temperature=0.0, most=10, logprobs=True) for p in prompts], frozenset()
-    )
+    mine = generate(model, [Task(prompt=Prompt((), p), temperature=0.0, most=10, logprobs=True) for p in prompts])
     for prompt, completion in zip(prompts, mine, strict=True):
         with torch.no_grad():
             logits = theirs(torch.tensor([prompt + tuple(completion.tokens)])).logits[0, len(prompt) - 1 : -1]

@@ -19,6 +19,7 @@ SHAPE = {
     "rope_theta": 10000.0,
     "tie_word_embeddings": True,
     "hidden_act": "silu",
+    "eos_token_id": 3,
 }
 
 

@@ -55,13 +55,12 @@ class Completion(NamedTuple):
     """Of every token of the vocabulary at each place, before temperature; shape (tokens, vocabulary)."""
 
 
-def generate(model: Transformer, tasks: Sequence[Task], ends: frozenset[int]) -> list[Completion]:
+def generate(model: Transformer, tasks: Sequence[Task]) -> list[Completion]:
     """Write one text per task, in order. A text does not depend on what else is written at the same time.
 
     Args:
         model: Who writes.
         tasks: Prompts and settings.
-        ends: Tokens that end a text.
     """
     if not tasks:
         return []
@@ -81,7 +80,7 @@ def generate(model: Transformer, tasks: Sequence[Task], ends: frozenset[int]) ->
         written[rows, place] = chosen
         if logs is not None:
             logs[rows, place] = log_softmax(logits)
-        stopped = np.isin(chosen, list(ends))
+        stopped = np.isin(chosen, list(model.config.ends))
         ended[rows[stopped]], lengths[rows[stopped]] = True, place
         alive = ~stopped & (limit[rows] > place + 1)
         if not alive.any():

@@ -35,6 +35,8 @@ class Config:
     epsilon: float
     theta: float
     """Base of the rotary angles."""
+    ends: frozenset[int]
+    """Tokens that end a text."""
 
     @classmethod
     def read(cls, path: Path) -> Config:
@@ -49,7 +51,7 @@ class Config:
         plain = rope.get("rope_type", "default") == "default" and not raw.get("attention_bias")
         if raw.get("model_type") != "llama" or not plain or raw.get("hidden_act", "silu") != "silu":
             raise UserError(f"{path} must be of a Llama model (silu, no biases, unscaled positions)")
-        heads = raw["num_attention_heads"]
+        heads, ends = raw["num_attention_heads"], raw["eos_token_id"]
         return cls(
             layers=raw["num_hidden_layers"],
             heads=heads,
@@ -58,6 +60,7 @@ class Config:
             positions=raw["max_position_embeddings"],
             epsilon=raw["rms_norm_eps"],
             theta=rope["rope_theta"],
+            ends=frozenset(ends if isinstance(ends, list) else [ends]),
         )
 
 
