@@ -1,6 +1,7 @@
 """The classroom's models as LMs: their layout, their settings, and one text per request whatever the batch."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import dspy
 import numpy as np
@@ -124,6 +125,12 @@ def test_a_request_has_one_answer_alone_and_in_a_batch(settings, engine):
     assert together == [engine.answer(one) for one in asked]
     assert list(engine.answer_many(asked[::-1])) == together[::-1]
     assert len({answer.text for answer in together}) > 20
+
+
+def test_threads_that_ask_at_once_get_the_same_answers(engine):
+    asked = requests(64, temperature=0.9)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(engine.answer, asked)) == list(engine.answer_many(asked))
 
 
 def test_settings_do_what_they_say(engine):

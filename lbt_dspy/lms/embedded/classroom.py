@@ -27,6 +27,7 @@ from tokenizers import Tokenizer
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.embedded.generation import ROWS, Completion, Prompt, Task, Tokens, generate, score
+from lbt_dspy.lms.embedded.together import Together
 from lbt_dspy.lms.embedded.transformer import Floats, Transformer
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault, NoReply
@@ -78,7 +79,7 @@ class ClassroomAdapter(dspy.Adapter):  # type: ignore[misc]
 
 
 class ClassroomEngine(ModelEngine):
-    """A transformer of the classroom, read from a checkpoint in the format of Hugging Face.
+    """A transformer of the classroom, read from a checkpoint in the format of Hugging Face. Thread-safe.
 
     A request's text depends on its prompt, settings and seed (none: 0) alone; temperature 0 is greedy, and the default
     is 1.
@@ -102,6 +103,7 @@ class ClassroomEngine(ModelEngine):
         self._model = Transformer.load(place)
         self._tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
         self._tokens = functools.lru_cache(maxsize=CACHED_TEXTS)(self._encode)
+        self._together = Together(self._generate)
         self._end = (min(self._model.config.ends),)
 
     def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
@@ -121,8 +123,7 @@ class ClassroomEngine(ModelEngine):
         for start in range(0, len(requests), ROWS):
             batch = requests[start : start + ROWS]
             tasks = [self._task(request) for request in batch]
-            with one_thread():
-                written = iter(generate(self._model, [task for task in tasks if isinstance(task, Task)]))
+            written = iter(self._together([task for task in tasks if isinstance(task, Task)]))
             for request, task in zip(batch, tasks, strict=True):
                 yield task if isinstance(task, NoReply) else self._answer(request, task, next(written))
 
@@ -148,6 +149,11 @@ class ClassroomEngine(ModelEngine):
             for start in range(0, len(prompts), ROWS):
                 found += score(self._model, prompts[start : start + ROWS], given[start : start + ROWS])
         return found
+
+    def _generate(self, tasks: Sequence[Task]) -> list[Completion]:
+        with one_thread():
+            batches = [generate(self._model, tasks[start : start + ROWS]) for start in range(0, len(tasks), ROWS)]
+        return [completion for batch in batches for completion in batch]
 
     def _task(self, request: Request) -> Task | NoReply:
         settings = request.config
