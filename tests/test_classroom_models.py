@@ -1,6 +1,7 @@
 """The classroom's models as LMs: their layout, their settings, and one text per request whatever the batch."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import dspy
@@ -157,6 +158,12 @@ def test_another_layout_is_refused():
         examiner.examine([Exam(material=(), problems=[problem])], [embedded_lm(CLASSROOM[0])])
 
 
+def test_words_in_a_lesson_do_not_stop_an_exam(engine):
+    """A lesson is what some model wrote."""
+    lessons = ["R I think that xy+zz=8 A 8", "A \N{SNOWMAN}", "", "<end>"]
+    assert all(engine.answer(request("Q ba x3 y5 z2", lesson, "Q ba x1 y2 z3", max_tokens=5)) for lesson in lessons)
+
+
 def test_a_long_prompt_has_no_reply_and_takes_no_other_with_it(engine):
     long = request("Q ba x1 y2 z3", "R " + "x+y:3+5=8;" * 12 + " A 8", "Q ba x1 y2 z3")
     with pytest.raises(NoReply, match="reads 96 tokens"):
@@ -172,10 +179,16 @@ def test_log_probabilities_of_an_answer(engine):
     tokens = decode(answer.logprobs)
     assert "".join(token for token, _, _ in tokens) == "".join(answer.text.split())
     assert all(len(top) == 4 and max(top.values()) >= own for _, own, top in tokens)
-    (given,) = engine.text_logprobs([asked], [answer.text])
-    assert given == pytest.approx([own for _, own, _ in tokens], abs=1e-3)
     assert answer._replace(logprobs=None) == engine.answer(request("Q ba x1 y2 z3", temperature=0.5, max_tokens=12))
     assert label_probabilities(answer.logprobs, tokens[0][0], [tokens[0][0], "Q"])
+
+
+def test_log_probabilities_of_given_texts_are_those_of_written_ones(engine):
+    asked = [request("Q ba x1 y2 z3", temperature=1.0, seed=i, logprobs=True, max_tokens=1) for i in range(30)]
+    written = [decode(answer.logprobs)[0] for answer in engine.answer_many(asked) if answer.output_tokens]
+    given = engine.text_logprobs(asked[: len(written)], [token for token, _, _ in written])
+    assert [logs.tolist() for logs in given] == [pytest.approx([own], abs=1e-3) for _, own, _ in written]
+    assert len({token for token, _, _ in written}) > 3
 
 
 def test_log_probabilities_of_given_texts_depend_on_the_lesson(engine):
@@ -216,6 +229,27 @@ def test_programs_with_them_are_saved_and_loaded(tmp_path):
     loaded = dspy.Predict(SOLVE)
     loaded.load(tmp_path / "program.json", allow_unsafe_lm_state=True)
     assert engine_of(loaded.lm).identity == engine_of(program.lm).identity
+
+
+@pytest.mark.slow
+def test_two_cores_give_35000_exam_answers_a_minute(tmp_path, monkeypatch):
+    """The size of a shipped student, answers of 21 tokens; the time is that of one core, without the others' load."""
+    shape = {"hidden_size": 128, "intermediate_size": 352, "num_attention_heads": 2, "head_dim": 64}
+    monkeypatch.setattr(module, "FOLDER", write_models(tmp_path, **shape))
+    student = embedded_lm(CLASSROOM[1], max_tokens=21, temperature=0.7)
+    exams = [
+        Exam(
+            material=(dspy.Example(question=question, reasoning="x+y:3+5=8;*z:8*2=6", answer="6"),),
+            problems=[ExamProblem(example=dspy.Example(question=q, answer="1").with_inputs("question")) for q in asked],
+        )
+        for question, *asked in (questions(4, seed) for seed in range(24 * 20))
+    ]
+    examiner = Examiner(dspy.Predict(SOLVE), grader=ExactMatch("answer"), adapter=ClassroomAdapter(), ledger=Ledger())
+    examiner.examine(exams[:24], [student], sittings=3)
+    start = time.process_time()
+    for first in range(24, len(exams), 24):  # one problem's lessons at a time
+        examiner.examine(exams[first : first + 24], [student], sittings=3)
+    assert (len(exams) - 24) * 9 / (time.process_time() - start) * 60 > 35_000
 
 
 @pytest.mark.parametrize("name", SHIPPED)

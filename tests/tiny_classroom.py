@@ -8,10 +8,11 @@ VOCABULARY = ["<pad>", "<end>", *"QRAxyz0123456789+-*:=;", *NAMES]
 
 
 def tokenizer():
-    made = Tokenizer(models.WordLevel({token: number for number, token in enumerate(VOCABULARY)}))
-    made.normalizer = normalizers.Replace(Regex(r"\s"), "")
-    made.pre_tokenizer = pre_tokenizers.Split(Regex("[b-df-hj-np-tvwz][aeiou]|."), "isolated")
-    made.decoder = decoders.Fuse()
+    made = Tokenizer(models.WordLevel({token: number for number, token in enumerate(VOCABULARY)}, unk_token="<pad>"))
+    made.normalizer = normalizers.Replace(Regex(r"\s+"), "")
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(r"<end>|[a-z]{2}|\S"), "isolated")
+    spaced = [decoders.Replace("R", "R "), decoders.Replace("A", " A "), decoders.Replace("Q", "Q ")]
+    made.decoder = decoders.Sequence([*spaced, decoders.Fuse()])
     made.add_special_tokens([AddedToken("<pad>"), AddedToken("<end>")])
     return made
 

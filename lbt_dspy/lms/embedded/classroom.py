@@ -102,6 +102,7 @@ class ClassroomEngine(ModelEngine):
         super().__init__(name, f"{name}|{digest}")
         self._model = Transformer.load(place)
         self._tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
+        self._unknown = self._tokenizer.token_to_id(self._tokenizer.model.unk_token)
         self._tokens = functools.lru_cache(maxsize=CACHED_TEXTS)(self._encode)
         self._together = Together(self._generate)
         self._end = (min(self._model.config.ends),)
@@ -176,16 +177,16 @@ class ClassroomEngine(ModelEngine):
         for message in messages[:-1]:
             prefix += self._tokens(message.text or "")
             prefix += self._end if message.role == "assistant" else ()
-        return Prompt(prefix, self._tokens(messages[-1].text or ""))
+        question = messages[-1].text or ""
+        if self._unknown in self._tokens(question):  # in a lesson: another model's words, read as nothing
+            raise UserError(
+                f"{self.name} knows problems of the classroom alone, not {question[:60]!r}; ask it through "
+                "ClassroomAdapter"
+            )
+        return Prompt(prefix, self._tokens(question))
 
     def _encode(self, text: str) -> Tokens:
-        try:
-            return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
-        except Exception as error:  # the tokenizer knows no class of its own
-            raise UserError(
-                f"{self.name} reads the classroom's layout alone, not {text[:60]!r} ({error}); ask it classroom "
-                "problems through ClassroomAdapter"
-            ) from None
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def _answer(self, request: Request, task: Task, written: Completion) -> Answer:
         return Answer(
