@@ -26,6 +26,7 @@ from lbt_dspy.types import Reply
 FIRST_WAIT, LONGEST_WAIT = 0.25, 20.0
 MOST_WAITS = 60
 IN_PROCESS_COMMIT = 2000
+CUT = "output cut at the token limit; raise max_tokens for this model"
 
 
 class Call(Protocol):
@@ -299,7 +300,7 @@ class Ledger:
         self.budget.settle(worst, charge)
         self.journal.count_sent(role, engine.name, 0, charge - (worst or 0.0))
         if answer.finish == "length":
-            return Fault(reason="output cut at the token limit; raise max_tokens for this model"), answer.cost
+            return Fault(reason=CUT), answer.cost
         if answer.finish == "content_filter":
             return Fault(reason="content filter", kind="content"), answer.cost
         return answer, answer.cost
@@ -313,4 +314,6 @@ class Ledger:
 def _in_process_reply(outcome: Answer | NoReply) -> Reply:
     if isinstance(outcome, NoReply):
         return Reply(None, fault_of(outcome).reason)
+    if outcome.finish == "length":
+        return Reply(None, CUT)
     return Reply(outcome.text, logprobs=outcome.logprobs)

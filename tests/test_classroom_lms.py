@@ -204,9 +204,9 @@ def test_log_probabilities_of_given_texts_depend_on_the_lesson(engine):
         engine.text_logprobs([plain], ["A " + "1" * 100])
 
 
-def test_an_exam_through_the_whole_engine(tmp_path):
-    """Lessons, sittings, journal: the answers are those that each model gives when asked alone through DSPy."""
-    students = [embedded_lm(name, max_tokens=20, temperature=0.8) for name in CLASSROOM[1:]]
+def test_an_exam_through_the_whole_engine():
+    """Each call is paid once; what a model could not end is not measured; what it ended is read, and mostly wrong."""
+    students = [embedded_lm(name, temperature=2.0) for name in CLASSROOM[1:]]
     ledger = Ledger()
     examiner = Examiner(
         dspy.Predict(SOLVE), grader=ExactMatch("answer"), adapter=ClassroomAdapter(), ledger=ledger, seed=3
@@ -215,7 +215,9 @@ def test_an_exam_through_the_whole_engine(tmp_path):
     reports = examiner.examine([Exam(material=(LESSON,), problems=problems)], students, sittings=3)[0]
     assert ledger.journal.sent() == 2 * 5 * 3
     read = [sitting for report in reports for row in report.sittings for sitting in row]
-    assert all(sitting.mark.value is not None for sitting in read)
+    cut = [sitting.mark for sitting in read if sitting.mark.value is None]
+    assert 0 < len(cut) < len(read)
+    assert all("token limit" in mark.reason for mark in cut)
     again = examiner.examine([Exam(material=(LESSON,), problems=problems)], students, sittings=3)[0]
     assert again == reports
     assert ledger.journal.sent() == 2 * 5 * 3
