@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lbt_dspy.lms.embedded.transformer import Cache, Floats, Ints, Transformer
+from lbt_dspy.lms.embedded.transformer import Cache, Flags, Floats, Ints, Transformer
 from lbt_dspy.sampling import stream
 
 ROWS = 128
@@ -64,36 +64,18 @@ def generate(model: Transformer, tasks: Sequence[Task]) -> list[Completion]:
     """
     if not tasks:
         return []
-    most = max(task.most for task in tasks)
-    cache, state = _read(model, [task.prompt for task in tasks], most)
-    noise = np.array([_uniforms(task, most) for task in tasks])
-    heat = np.array([task.temperature for task in tasks])
-    top = np.array([task.top_k or model.vocabulary for task in tasks])
-    limit = np.array([task.most for task in tasks])
-    written = np.zeros((len(tasks), most), np.int64)
-    logs = np.zeros((len(tasks), most, model.vocabulary), np.float32) if any(t.logprobs for t in tasks) else None
-    lengths, ended = limit.copy(), np.zeros(len(tasks), bool)
+    drafts = _Drafts(model, tasks)
+    cache, state = _read(model, [task.prompt for task in tasks], drafts.most)
     rows = np.arange(len(tasks))
-    for place in range(most):
-        logits = model.logits(state)
-        chosen = draw(logits, heat[rows], top[rows], noise[rows, place])
-        written[rows, place] = chosen
-        if logs is not None:
-            logs[rows, place] = log_softmax(logits)
-        stopped = np.isin(chosen, list(model.config.ends))
-        ended[rows[stopped]], lengths[rows[stopped]] = True, place
-        alive = ~stopped & (limit[rows] > place + 1)
+    for place in range(drafts.most):
+        chosen, alive = drafts.write(rows, place, model.logits(state))
         if not alive.any():
             break
-        order = cache.keep(alive)
-        rows, chosen = rows[order], chosen[order]
+        if not alive.all():
+            order = cache.keep(alive)
+            rows, chosen = rows[order], chosen[order]
         state = model.read(chosen[:, None], np.ones(len(rows), np.int64), cache)[:, 0]
-    return [
-        Completion(
-            written[i, :n].tolist(), bool(ended[i]), logs[i, :n] if logs is not None and tasks[i].logprobs else None
-        )
-        for i, n in enumerate(lengths)
-    ]
+    return drafts.completions()
 
 
 def score(model: Transformer, prompts: Sequence[Prompt], texts: Sequence[Tokens]) -> list[Floats]:
@@ -142,6 +124,42 @@ def log_softmax(logits: Floats) -> Floats:
     """Return log-probabilities along the last axis."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+class _Drafts:
+    """The texts of some tasks while they are written."""
+
+    def __init__(self, model: Transformer, tasks: Sequence[Task]) -> None:
+        self._tasks = tasks
+        self._limits = np.array([task.most for task in tasks])
+        self.most = int(self._limits.max())
+        self._heat = np.array([task.temperature for task in tasks])
+        self._top = np.array([task.top_k or model.vocabulary for task in tasks])
+        self._noise = np.array([_uniforms(task, self.most) for task in tasks])
+        self._ends = np.isin(np.arange(model.vocabulary), list(model.config.ends))
+        self._tokens = np.zeros((len(tasks), self.most), np.int64)
+        self._lengths, self._ended = self._limits.copy(), np.zeros(len(tasks), bool)
+        self._logs: Floats | None = None
+        if any(task.logprobs for task in tasks):
+            self._logs = np.zeros((len(tasks), self.most, model.vocabulary), np.float32)
+
+    def write(self, rows: Ints, place: int, logits: Floats) -> tuple[Ints, Flags]:
+        """Write one more token of each of these tasks; return the tokens, and which texts go on."""
+        chosen = draw(logits, self._heat[rows], self._top[rows], self._noise[rows, place])
+        self._tokens[rows, place] = chosen
+        if self._logs is not None:
+            self._logs[rows, place] = log_softmax(logits)
+        stopped = self._ends[chosen]
+        self._ended[rows[stopped]], self._lengths[rows[stopped]] = True, place
+        return chosen, ~stopped & (self._limits[rows] > place + 1)
+
+    def completions(self) -> list[Completion]:
+        """Return the texts, in the order of their tasks."""
+        logs = [self._logs[i] if self._logs is not None and t.logprobs else None for i, t in enumerate(self._tasks)]
+        return [
+            Completion(self._tokens[i, :length].tolist(), bool(self._ended[i]), None if log is None else log[:length])
+            for i, (length, log) in enumerate(zip(self._lengths, logs, strict=True))
+        ]
 
 
 def _read(model: Transformer, prompts: Sequence[Prompt], room: int) -> tuple[Cache, Floats]:

@@ -20,6 +20,7 @@ from lbt_dspy.errors import UserError
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ class Cache:
         copy.lengths = self.lengths[rows]
         return copy
 
-    def keep(self, alive: np.ndarray[Any, np.dtype[np.bool_]]) -> Ints:
+    def keep(self, alive: Flags) -> Ints:
         """Drop rows; the last ones take the places of those dropped. Returns the old number of each row."""
         count, used = int(alive.sum()), self._filled
         order = np.arange(count)
