@@ -85,6 +85,21 @@ def test_a_text_ends_at_its_end_token_or_its_limit(model):
         assert len(completion.tokens) < task.most if completion.ended else len(completion.tokens) == task.most
 
 
+def test_equal_tasks_are_written_once(model, monkeypatch):
+    tasks = tasks_of(20, temperature=0.9)
+    read, rows = model.read, []
+    monkeypatch.setattr(model, "read", lambda tokens, *rest: rows.append(len(tokens)) or read(tokens, *rest))
+    once = generate(model, tasks)
+    asked = [*rows]
+    rows.clear()
+    assert [c.tokens for c in generate(model, [*tasks, *tasks])] == [c.tokens for c in [*once, *once]]
+    assert rows == asked
+
+
+def test_no_task_is_no_work(model):
+    assert generate(model, []) == score(model, [], []) == []
+
+
 def test_seeds_and_prompts_draw_apart(model):
     prompts = [Prompt((), text) for text in texts(2, 5, 5)]
     first, again, other_seed, other_prompt = (

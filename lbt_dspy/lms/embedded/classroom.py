@@ -163,11 +163,12 @@ class ClassroomEngine(ModelEngine):
         room = self._model.config.positions - len(prompt.prefix) - len(prompt.tail)
         if room < 1:
             return NoReply(f"the prompt is too long for {self.name}, which reads {self._model.config.positions} tokens")
+        temperature = 1.0 if settings.temperature is None else settings.temperature
         return Task(
             prompt=prompt,
-            temperature=1.0 if settings.temperature is None else settings.temperature,
+            temperature=temperature,
             top_k=settings.top_k,
-            seed=settings.seed or 0,
+            seed=(settings.seed or 0) if temperature else 0,
             most=min(room, settings.max_tokens or room),
             logprobs=settings.logprobs is not None,
         )

@@ -56,26 +56,14 @@ class Completion(NamedTuple):
 
 
 def generate(model: Transformer, tasks: Sequence[Task]) -> list[Completion]:
-    """Write one text per task, in order. A text does not depend on what else is written at the same time.
+    """Write one text per task, in order. A text depends on its task alone; those of equal tasks are written once.
 
     Args:
         model: Who writes.
         tasks: Prompts and settings.
     """
-    if not tasks:
-        return []
-    drafts = _Drafts(model, tasks)
-    cache, state = _read(model, [task.prompt for task in tasks], drafts.most)
-    rows = np.arange(len(tasks))
-    for place in range(drafts.most):
-        chosen, alive = drafts.write(rows, place, model.logits(state))
-        if not alive.any():
-            break
-        if not alive.all():
-            order = cache.keep(alive)
-            rows, chosen = rows[order], chosen[order]
-        state = model.read(chosen[:, None], np.ones(len(rows), np.int64), cache)[:, 0]
-    return drafts.completions()
+    written = _write(model, list(dict.fromkeys(tasks)))
+    return [written[task] for task in tasks]
 
 
 def score(model: Transformer, prompts: Sequence[Prompt], texts: Sequence[Tokens]) -> list[Floats]:
@@ -124,6 +112,23 @@ def log_softmax(logits: Floats) -> Floats:
     """Return log-probabilities along the last axis."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def _write(model: Transformer, tasks: Sequence[Task]) -> dict[Task, Completion]:
+    if not tasks:
+        return {}
+    drafts = _Drafts(model, tasks)
+    cache, state = _read(model, [task.prompt for task in tasks], drafts.most)
+    rows = np.arange(len(tasks))
+    for place in range(drafts.most):
+        chosen, alive = drafts.write(rows, place, model.logits(state))
+        if not alive.any():
+            break
+        if not alive.all():
+            order = cache.keep(alive)
+            rows, chosen = rows[order], chosen[order]
+        state = model.read(chosen[:, None], np.ones(len(rows), np.int64), cache)[:, 0]
+    return dict(zip(tasks, drafts.completions(), strict=True))
 
 
 class _Drafts:
