@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 
 from lbt_dspy import UserError, classification
 from lbt_dspy.benchmarks.labelled_data import load_data
-from lbt_dspy.lms.embedded import NAMES, STUDENTS, embedded_lm
+from lbt_dspy.lms.embedded import STUDENTS, TEACHER, embedded_lm
 from lbt_dspy.lms.embedded.classifiers import TextClassifier
 from lbt_dspy.lms.embedded.engines import reflect, swap_cases
 from lbt_dspy.lms.prompt import read_question
@@ -14,7 +14,7 @@ from lbt_dspy.signatures import Reflect, Revise
 
 
 @pytest.mark.parametrize("adapter", [dspy.ChatAdapter(), dspy.JSONAdapter()], ids=["chat", "json"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*STUDENTS, TEACHER])
 def test_students_learn_what_the_demonstrations_teach(name, adapter, program, examples):
     """Through plain DSPy: with demonstrations they answer well, with swapped labels they answer as taught."""
     swap = {"Yes": "No", "No": "Yes"}
@@ -26,7 +26,7 @@ def test_students_learn_what_the_demonstrations_teach(name, adapter, program, ex
             assert answers.count(expected) >= 9
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*STUDENTS, TEACHER])
 def test_without_demonstrations_they_toss_a_seeded_coin(name, program, examples):
     with dspy.context(lm=embedded_lm(name)):
         tosses = [[program(text=e.text, config={"seed": s}).label for e in examples] for s in (1, 1, 2)]
@@ -120,7 +120,7 @@ def test_questions_are_read_back_from_both_layouts(program):
         assert as_json is isinstance(adapter, dspy.JSONAdapter)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*STUDENTS, TEACHER])
 def test_a_program_with_an_embedded_model_is_saved_and_loaded(name, program, examples, tmp_path):
     program.lm = embedded_lm(name)
     program.demos = examples[::6]

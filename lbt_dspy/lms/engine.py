@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import dspy
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
-from lbt_dspy.lms.faults import Fault
+from lbt_dspy.lms.faults import Fault, NoReply
 
 __all__ = ["Answer", "AsyncEngine", "ModelEngine", "Request", "Response", "as_response", "lm_of"]
 
@@ -59,6 +59,18 @@ class ModelEngine(ABC):
     @abstractmethod
     def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
         """Answer one request; `faults` are those of its earlier attempts, so that a router can turn elsewhere."""
+
+    def answer_many(self, requests: Sequence[Request]) -> Iterator[Answer | NoReply]:
+        """Answer requests in order, each exactly as `answer` does; a `NoReply` stands where there is no reply.
+
+        How the ledger asks a model in this process. One that computes several answers at once overrides it; it may work
+        ahead of what is taken from it.
+        """
+        for request in requests:
+            try:
+                yield self.answer(request)
+            except NoReply as lost:
+                yield lost
 
     def worst_cost(self, request: Request) -> float | None:
         """Return the most that this request can cost in US dollars; `None` when the price is unknown."""

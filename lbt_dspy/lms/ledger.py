@@ -26,6 +26,7 @@ from lbt_dspy.types import Reply
 FIRST_WAIT, LONGEST_WAIT = 0.25, 20.0
 MOST_WAITS = 60
 IN_PROCESS_COMMIT = 2000
+CUT = "output cut at the token limit; raise max_tokens for this model"
 
 
 class Call(Protocol):
@@ -203,19 +204,24 @@ class Ledger:
     def _answer(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
         """Answer in this thread and commit once; what is answered before an error is committed too."""
         replies: dict[bytes, Reply] = {}
-        by_name: dict[str, list[tuple[bytes, Reply]]] = {}
+        by_engine: dict[ModelEngine, list[Call]] = {}
+        for call in calls:
+            by_engine.setdefault(call.engine, []).append(call)
         try:
-            for call in calls:
-                self.budget.reserve(0.0)
-                self.budget.settle(0.0, 0.0)
-                reply = replies[call.key] = _in_process_reply(call)
-                if reply.text is None:
-                    self._failed_now[call.key] = reply
-                by_name.setdefault(call.engine.name, []).append((call.key, reply))
+            for engine, asked in by_engine.items():
+                answers = engine.answer_many([call.request for call in asked])
+                for call in asked:
+                    self.budget.reserve(0.0)
+                    self.budget.settle(0.0, 0.0)
+                    reply = replies[call.key] = _in_process_reply(next(answers))
+                    if reply.text is None:
+                        self._failed_now[call.key] = reply
         finally:
-            for name, rows in by_name.items():
-                self.journal.record(role, name, rows)
-                self.journal.count_sent(role, name, len(rows))
+            for engine, asked in by_engine.items():
+                rows = [(call.key, replies[call.key]) for call in asked if call.key in replies]
+                if rows:
+                    self.journal.record(role, engine.name, rows)
+                    self.journal.count_sent(role, engine.name, len(rows))
         self._tell(role, list(replies.values()))
         return replies
 
@@ -315,7 +321,7 @@ class Ledger:
         self.budget.settle(worst, charge)
         self.journal.count_sent(role, engine.name, 0, charge - (worst or 0.0))
         if answer.finish == "length":
-            return Fault(reason="output cut at the token limit; raise max_tokens for this model"), answer.cost
+            return Fault(reason=CUT), answer.cost
         if answer.finish == "content_filter":
             return Fault(reason="content filter", kind="content"), answer.cost
         return answer, answer.cost
@@ -326,9 +332,9 @@ class Ledger:
         return min(fault.wait, LONGEST_WAIT * 3) if fault.wait is not None else pause
 
 
-def _in_process_reply(call: Call) -> Reply:
-    try:
-        answer = call.engine.answer(call.request, ())
-    except NoReply as error:
-        return Reply(None, fault_of(error).reason)
-    return Reply(answer.text, logprobs=answer.logprobs)
+def _in_process_reply(outcome: Answer | NoReply) -> Reply:
+    if isinstance(outcome, NoReply):
+        return Reply(None, fault_of(outcome).reason)
+    if outcome.finish == "length":
+        return Reply(None, CUT)
+    return Reply(outcome.text, logprobs=outcome.logprobs)

@@ -1,8 +1,9 @@
-"""Small *statistical* models that run in process, with no key and no download.
+"""Small models that run in process, with no key and no download.
 
-They are not language models: they read a prompt's demonstrations back, fit scikit-learn text classifiers on them and
-answer in the prompt's layout. What they share with language models is what the library measures: they know only what
-the demonstrations teach.
+Those of `STUDENTS` and `TEACHER` are *statistical*: they read a prompt's demonstrations back, fit scikit-learn text
+classifiers on them and answer in the prompt's layout. Those of `CLASSROOM` are language models of a small synthetic
+world, see `classroom.py`. What they all share with large language models is what the library measures: students know
+only what the demonstrations teach.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from lbt_dspy.lms.engine import lm_of
 PREFIX = "embedded/"
 STUDENTS = ("embedded/words", "embedded/bayes", "embedded/chars")
 TEACHER = "embedded/teacher"
-NAMES = (*STUDENTS, TEACHER)
+CLASSROOM_TEACHER = "embedded/classroom-teacher"
+CLASSROOM_STUDENTS = ("embedded/classroom-student-a", "embedded/classroom-student-b")
+CLASSROOM = (CLASSROOM_TEACHER, *CLASSROOM_STUDENTS)
+NAMES = (*STUDENTS, TEACHER, *CLASSROOM)
 
 
 def embedded_lm(name: str, **sampling: Any) -> dspy.LM:
@@ -28,6 +32,10 @@ def embedded_lm(name: str, **sampling: Any) -> dspy.LM:
     """
     if name not in NAMES:
         raise UserError(f"unknown embedded model {name!r}; known: {', '.join(NAMES)}")
+    if name in CLASSROOM:
+        from lbt_dspy.lms.embedded.classroom import ClassroomEngine
+
+        return lm_of(ClassroomEngine(name), **sampling)
     from lbt_dspy.lms.embedded.engines import EmbeddedStudent, EmbeddedTeacher
 
     return lm_of(EmbeddedTeacher() if name == TEACHER else EmbeddedStudent(name), **sampling)
