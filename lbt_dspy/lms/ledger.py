@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
-from typing import Any, Protocol
+from typing import Any
 
 from dspy.lm15 import Request
 
@@ -18,31 +18,14 @@ from lbt_dspy.errors import StoppedError, check_at_least
 from lbt_dspy.journal import Journal
 from lbt_dspy.lms.account import Account, Watcher
 from lbt_dspy.lms.engine import Answer, ModelEngine
-from lbt_dspy.lms.faults import Fault, NoReply, fault_of
+from lbt_dspy.lms.faults import Fault, fault_of
 from lbt_dspy.lms.health import Health
+from lbt_dspy.lms.in_process import COMMIT, CUT, Call, InProcess
 from lbt_dspy.sampling import digest_int
 from lbt_dspy.types import Reply
 
 FIRST_WAIT, LONGEST_WAIT = 0.25, 20.0
 MOST_WAITS = 60
-IN_PROCESS_COMMIT = 2000
-CUT = "output cut at the token limit; raise max_tokens for this model"
-
-
-class Call(Protocol):
-    """One request to one model under the key of its sitting."""
-
-    @property
-    def key(self) -> bytes:
-        """The key of its reply in the journal."""
-
-    @property
-    def engine(self) -> ModelEngine:
-        """Who is asked."""
-
-    @property
-    def request(self) -> Request:
-        """What is sent; built only when it is."""
 
 
 class Ledger:
@@ -82,8 +65,8 @@ class Ledger:
         self._cause: BaseException | None = None
         self._lock = threading.Lock()
         self._in_flight: dict[bytes, Future[Reply]] = {}
-        self._batches: dict[bytes, Future[dict[bytes, Reply]]] = {}
         self._failed_now: dict[bytes, Reply] = {}
+        self._in_process = InProcess(self.journal, self.budget, self._known)
         self._health = Health()
         self._engines: set[ModelEngine] = set()
 
@@ -99,8 +82,8 @@ class Ledger:
         todo = {call.key: call for call in calls if call.key not in known}
         self._tell(role, list(known.values()), from_journal=len(known))
         inside = [call for call in todo.values() if call.engine.in_process]
-        for start in range(0, len(inside), IN_PROCESS_COMMIT):
-            known.update(self._ask_in_process(inside[start : start + IN_PROCESS_COMMIT], role))
+        for start in range(0, len(inside), COMMIT):
+            known.update(self._ask_in_process(inside[start : start + COMMIT], role))
         known.update(self._ask_outside([call for call in todo.values() if not call.engine.in_process], role))
         with self._lock:
             for name in {call.engine.name for call in calls}:
@@ -181,48 +164,10 @@ class Ledger:
         return found
 
     def _ask_in_process(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
-        """Answer in this thread, but wait for what another thread is answering: no call is made twice."""
-        batch: Future[dict[bytes, Reply]] = Future()
+        replies, new = self._in_process.ask(calls, role)
         with self._lock:
-            theirs = {call.key: self._batches[call.key] for call in calls if call.key in self._batches}
-            mine = {call.key: call for call in calls if call.key not in theirs}
-            self._batches.update(dict.fromkeys(mine, batch))
-        try:
-            replies = self._known(list(mine))  # what came back since this thread looked
-            replies |= self._answer([call for key, call in mine.items() if key not in replies], role)
-        except BaseException as error:
-            batch.set_exception(error)
-            raise
-        else:
-            batch.set_result(replies)
-        finally:
-            with self._lock:
-                for key in mine:
-                    del self._batches[key]
-        return replies | {key: other.result()[key] for key, other in theirs.items()}
-
-    def _answer(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
-        """Answer in this thread and commit once; what is answered before an error is committed too."""
-        replies: dict[bytes, Reply] = {}
-        by_engine: dict[ModelEngine, list[Call]] = {}
-        for call in calls:
-            by_engine.setdefault(call.engine, []).append(call)
-        try:
-            for engine, asked in by_engine.items():
-                answers = engine.answer_many([call.request for call in asked])
-                for call in asked:
-                    self.budget.reserve(0.0)
-                    self.budget.settle(0.0, 0.0)
-                    reply = replies[call.key] = _in_process_reply(next(answers))
-                    if reply.text is None:
-                        self._failed_now[call.key] = reply
-        finally:
-            for engine, asked in by_engine.items():
-                rows = [(call.key, replies[call.key]) for call in asked if call.key in replies]
-                if rows:
-                    self.journal.record(role, engine.name, rows)
-                    self.journal.count_sent(role, engine.name, len(rows))
-        self._tell(role, list(replies.values()))
+            self._failed_now.update((key, reply) for key, reply in replies.items() if reply.text is None)
+        self._tell(role, new)
         return replies
 
     def _ask_outside(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
@@ -330,11 +275,3 @@ class Ledger:
         jitter = 0.5 + digest_int(key, attempt) / 2**63
         pause = min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT) * jitter
         return min(fault.wait, LONGEST_WAIT * 3) if fault.wait is not None else pause
-
-
-def _in_process_reply(outcome: Answer | NoReply) -> Reply:
-    if isinstance(outcome, NoReply):
-        return Reply(None, fault_of(outcome).reason)
-    if outcome.finish == "length":
-        return Reply(None, CUT)
-    return Reply(outcome.text, logprobs=outcome.logprobs)
