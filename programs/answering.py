@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import dspy
 
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.types import ExamProblem
+
+Shots = Callable[[Sequence[ExamProblem], str], list[dspy.Example]]
+"""Turns exam problems, and the name of their answer's field, into demonstrations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,12 @@ class AnswerTask:
     source: str
     """What the data was read from, without folders."""
     dropped: Mapping[str, int]
+    adapter: dspy.Adapter | None = None
+    """Of teacher and students; `None`: the configured one, or `ChatAdapter`."""
+    shots: Mapping[str, Shots] = field(default_factory=lambda: {"few-shot": few_shot})
+    """The baselines that give the teacher the exam problems as demonstrations."""
+    strata: str | None = None
+    """A field of the teaching problems by whose values the accuracy is also given."""
 
     def right(self, problem: dspy.Example, prediction: Mapping[str, object]) -> bool:
         """Return whether an answer is right (at least half of the full mark)."""
@@ -42,3 +51,8 @@ def few_shot(problems: Sequence[ExamProblem], answer: str, solution: str = "solu
         )
         for p in problems
     ]
+
+
+def answers_only(problems: Sequence[ExamProblem], answer: str) -> list[dspy.Example]:
+    """Return exam problems as demonstrations without reasoning: all that an exam needs to be known of them."""
+    return [dspy.Example(**p.example.inputs(), **{answer: p.example[answer]}) for p in problems]

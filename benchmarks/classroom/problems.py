@@ -36,7 +36,7 @@ class ClassroomProblems:
 
 
 def classroom_problems(number: int, *, seed: int, split: str = "test", variants: int = 3) -> ClassroomProblems:
-    """Draw problems, as evenly over the 90 skills as their number allows.
+    """Draw problems, as evenly over p and difficulty, and over the 90 skills, as their number allows.
 
     Args:
         number: How many teaching problems, at least 1.
@@ -54,7 +54,7 @@ def classroom_problems(number: int, *, seed: int, split: str = "test", variants:
     if rounds * (1 + variants) > SPLITS[split]:
         most = SPLITS[split] // (1 + variants) * len(NAMES)
         raise UserError(f"number must be at most {most} with {variants} variants of split {split} but got {number}")
-    names = [NAMES[place] for place in stream(seed, "skills", split).permutation(len(NAMES))]
+    names = _mixed_names(split, seed)
     teaching, kept = [], []
     for place in range(number):
         turn, name = place // len(names), names[place % len(names)]
@@ -82,6 +82,15 @@ def example(problem: Problem, shared_id: str) -> dspy.Example:
         level=len(skill.procedure.steps),
         unique_id=shared_id,
     ).with_inputs("question")
+
+
+def _mixed_names(split: str, seed: int) -> list[str]:
+    """Return the names of all skills in random order, but with one of each p and difficulty in every nine."""
+    drawn = [skills()[NAMES[place]] for place in stream(seed, "skills", split).permutation(len(NAMES))]
+    kinds: dict[tuple[float, int], list[str]] = {}
+    for skill in drawn:
+        kinds.setdefault((skill.p, len(skill.procedure.steps)), []).append(skill.name)
+    return [name for nine in zip(*kinds.values(), strict=True) for name in nine]
 
 
 def _of_skill(name: str, split: str, seed: int) -> tuple[Problem, ...]:

@@ -37,3 +37,10 @@ class Account:
                 self.calls[role, lm] += reply.attempts
                 self.cost = None if self.cost is None or reply.cost is None else self.cost + reply.cost
                 self.failed += reply.text is None
+
+    def join(self, other: Account) -> None:
+        """Count what another account counted, none of which this one has seen."""
+        self.calls += other.calls
+        self.cost = None if self.cost is None or other.cost is None else self.cost + other.cost
+        self.failed += other.failed
+        self._seen |= other._seen

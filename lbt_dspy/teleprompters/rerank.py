@@ -30,8 +30,8 @@ from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.own_ledger import OwnLedger
 from lbt_dspy.lms.user_lm import without_secrets
 from lbt_dspy.sampling import ROLLOUTS
-from lbt_dspy.teleprompters.lessons import lesson_predictor
-from lbt_dspy.teleprompters.rerank_steps import ADDED_FIELDS, Reranking, exam_of, rerank
+from lbt_dspy.teleprompters.lessons import SampledLesson, lesson_predictor
+from lbt_dspy.teleprompters.rerank_steps import ADDED_FIELDS, Reranking, exam_of, own_inputs, rerank, sample
 from lbt_dspy.types import ExamProblem
 
 AT_COMPILE = ("exam_students", "lm_config", "predictor", "answer_field", "ledger", "budget")
@@ -218,12 +218,40 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         copied.__setstate__(copy.deepcopy(super().__getstate__(), memo))
         return copied
 
-    def rerank(self, inputs: Mapping[str, Any], *, account: Account | None = None, **changes: Any) -> Reranking:
+    def sample(
+        self, inputs: Mapping[str, Any], *, account: Account | None = None, **changes: Any
+    ) -> list[SampledLesson | str]:
+        """Sample the lessons of one question, for `rerank` to judge in several ways; a text says why one was lost.
+
+        Args:
+            inputs: As `forward` takes them.
+            account: Where the calls are counted.
+            changes: As in `rerank`.
+
+        Raises:
+            BudgetSpentError: The next call could exceed the budget; what was answered stays in the journal.
+        """
+        options = self._changed(changes)
+        asked = own_inputs(self.program, inputs, () if options.exam is None else options.exam.about)
+        return sample(
+            self.program, asked, options=options, examiner=self._examiner(options),
+            adapter=current_adapter(options.adapter), account=Account() if account is None else account,
+        )  # fmt: skip
+
+    def rerank(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        account: Account | None = None,
+        sampled: Sequence[SampledLesson | str] | None = None,
+        **changes: Any,
+    ) -> Reranking:
         """Answer one question, with the record of how.
 
         Args:
             inputs: As `forward` takes them.
             account: Where the calls are counted.
+            sampled: Its lessons, from `sample`; `None`: sample them.
             changes: Options of `LbTRerank` for this call alone, e.g. `selection="max"`.
 
         Raises:
@@ -231,20 +259,25 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
             UserError: An input is missing, or the exam cannot be made.
             LbTError: No sample came to an answer.
         """
+        options = self._changed(changes)
+        return rerank(
+            self.program, inputs, options=options, examiner=self._examiner(options), students=self.exam_students,
+            answer=self._answer, adapter=current_adapter(options.adapter),
+            account=Account() if account is None else account, sampled=sampled,
+        )  # fmt: skip
+
+    def _changed(self, changes: Mapping[str, Any]) -> LbTRerank:
         for name in AT_COMPILE:
             if name in changes:
                 raise UserError(f"{name} cannot be changed for one call; compile another program with it")
-        options = dataclasses.replace(self.options, **changes)
-        ledger = self._till.ledger
+        return dataclasses.replace(self.options, **changes)
+
+    def _examiner(self, options: LbTRerank) -> Examiner:
         grader = ExactMatch(self._answer) if options.grader is None else options.grader
-        examiner = Examiner(
-            self.program, predictor=self._predictor, grader=grader, ledger=ledger, adapter=options.adapter,
+        return Examiner(
+            self.program, predictor=self._predictor, grader=grader, ledger=self._till.ledger, adapter=options.adapter,
             config=options.config, seed=options.seed, demonstrations=options.demonstrations,
             rationale=options.rationale,
-        )  # fmt: skip
-        return rerank(
-            self.program, inputs, options=options, examiner=examiner, students=self.exam_students, answer=self._answer,
-            adapter=current_adapter(options.adapter), account=Account() if account is None else account,
         )  # fmt: skip
 
 

@@ -98,15 +98,14 @@ def rerank(
     answer: str,
     adapter: dspy.Adapter,
     account: Account,
+    sampled: Sequence[SampledLesson | str] | None = None,
 ) -> Reranking:
-    """Sample lessons, group their answers, examine, select, record; see `LbTRerank`."""
+    """Sample lessons (unless they are given), group their answers, examine, select, record; see `LbTRerank`."""
     asked, problems = exam_of(program, inputs, options)
     examiner.check(problems)
-    check_lm(program)
     lms = students.lms() if problems else []
-    paid = PaidProgram(program=program, adapter=adapter, ledger=examiner.ledger, account=account)
-    sampler = LessonSampler(paid=paid, predictor=examiner.name, temperature=options.temperature, seed=options.seed)
-    sampled = sample_lessons(sampler, asked, options, examiner.grader)
+    if sampled is None:
+        sampled = sample(program, asked, options=options, examiner=examiner, adapter=adapter, account=account)
     lessons = check_some(sampled)
     groups = group_answers(lessons, examiner.grader)
     result = examine(lessons, groups, problems, options=options, examiner=examiner, students=lms, account=account)
@@ -132,6 +131,22 @@ def rerank(
         "exam": exam,
     }
     return Reranking(prediction=dspy.Prediction(**fields), trace=lessons[best].trace, lessons=records, exam=exam)
+
+
+def sample(
+    program: dspy.Module,
+    inputs: Mapping[str, Any],
+    *,
+    options: LbTRerank,
+    examiner: Examiner,
+    adapter: dspy.Adapter,
+    account: Account,
+) -> list[SampledLesson | str]:
+    """Sample the lessons of a question, with the reason in the place of each that was lost."""
+    check_lm(program)
+    paid = PaidProgram(program=program, adapter=adapter, ledger=examiner.ledger, account=account)
+    sampler = LessonSampler(paid=paid, predictor=examiner.name, temperature=options.temperature, seed=options.seed)
+    return sample_lessons(sampler, inputs, options, examiner.grader)
 
 
 def examine(
@@ -178,8 +193,8 @@ def exam_of(
     """
     if options.exam is None or options.selection == "maj":
         about = () if options.exam is None else options.exam.about
-        return _own_inputs(program, inputs, about), ()
-    own = _own_inputs(program, inputs, options.exam.about)
+        return own_inputs(program, inputs, about), ()
+    own = own_inputs(program, inputs, options.exam.about)
     return own, options.exam.problems(dspy.Example(**inputs).with_inputs(*own))
 
 
@@ -227,7 +242,7 @@ def best_lesson(members: Sequence[int], scores: Mapping[int, Fraction | None]) -
     return max(members, key=lambda i: (scores[i] is not None, scores[i] or 0))
 
 
-def _own_inputs(program: dspy.Module, inputs: Mapping[str, Any], about: Sequence[str]) -> dict[str, Any]:
+def own_inputs(program: dspy.Module, inputs: Mapping[str, Any], about: Sequence[str]) -> dict[str, Any]:
     """Return the inputs but those that only the exam maker knows."""
     known = {name for predictor in program.predictors() for name in predictor.signature.input_fields}
     own = {name: value for name, value in inputs.items() if name not in about or name in known}
