@@ -10,12 +10,12 @@ import dspy
 
 from lbt_dspy.benchmarks.classroom.problems import classroom_problems
 from lbt_dspy.benchmarks.classroom.world import NAMES, SPLITS
+from lbt_dspy.benchmarks.rerank_settings import CLASSROOM
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.lms.embedded.classroom import ClassroomAdapter
 from lbt_dspy.programs.answering import AnswerTask, answers_only, few_shot
 
-NAME = "classroom"
 QUESTIONS = 216
 """Of each seed: 24 of every p and difficulty."""
 MOST_VARIANTS = SPLITS["test"] // -(-QUESTIONS // len(NAMES)) - 1
@@ -34,10 +34,10 @@ def classroom_task(seed: int, variants: int, limit: int | None = None) -> Answer
         UserError: The world has fewer variants.
     """
     if variants > MOST_VARIANTS:
-        raise UserError(f"--exam-problems must be at most {MOST_VARIANTS} with --task {NAME} but got {variants}")
+        raise UserError(f"--exam-problems must be at most {MOST_VARIANTS} with --task {CLASSROOM} but got {variants}")
     problems = classroom_problems(QUESTIONS, seed=seed, variants=variants)
     return AnswerTask(
-        name=NAME,
+        name=CLASSROOM,
         program=dspy.ChainOfThought("question -> answer"),
         grader=ExactMatch("answer"),
         answer="answer",

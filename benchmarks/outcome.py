@@ -11,7 +11,7 @@ from typing import Any
 
 from lbt_dspy.benchmarks.compare import Comparison, Row, Runner, row_runs
 from lbt_dspy.benchmarks.held_out import held_out_record
-from lbt_dspy.benchmarks.rerank_settings import RerankSettings
+from lbt_dspy.benchmarks.rerank_settings import METHOD, OWN_DEFAULTS, RerankSettings
 from lbt_dspy.benchmarks.search_flags import NAMES as SEARCH_OPTIONS
 from lbt_dspy.benchmarks.search_flags import PLACES
 from lbt_dspy.benchmarks.search_report import by_round
@@ -145,7 +145,8 @@ def command_of(settings: Settings | RerankSettings) -> str:
     if "://" not in given.get("storage", "://"):
         given["storage"] = f"DIR/{Path(given['storage']).name}"
     words = ["lbt"]
-    defaults = {f.name: f.default for f in dataclasses.fields(settings)}
+    own = OWN_DEFAULTS.get(settings.task, {}) if settings.method == METHOD else {}
+    defaults = {f.name: f.default for f in dataclasses.fields(settings)} | dict(own)
     for name, value in given.items():
         default = defaults[name]
         if value is True:

@@ -15,12 +15,11 @@ def accuracy_by_lessons(runner: RerankRunner, row: Row) -> list[float]:
     """Return the share of right answers with the first 1, 2, ... N lessons, over all seeds."""
     rule = row.name if row.name in EXAMINED else "maj"
     right: list[list[bool]] = [[] for _ in range(runner.settings.rationales)]
-    for run in row.answers:
-        for problem, answer in zip(runner.task.teaching, run, strict=True):
-            if answer.found is not None:
-                marks = _right_by_lessons(runner, rule, problem, answer.found.lessons)
-                for most in range(runner.settings.rationales):
-                    right[most].append(marks[min(most, len(marks) - 1)])
+    for problem, answer in runner.answered(row):
+        if answer.found is not None:
+            marks = _right_by_lessons(runner, rule, problem, answer.found.lessons)
+            for most in range(runner.settings.rationales):
+                right[most].append(marks[min(most, len(marks) - 1)])
     return [round(sum(column) / len(column), 6) for column in right if column]
 
 

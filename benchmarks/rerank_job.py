@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dspy
 
@@ -18,12 +18,16 @@ from lbt_dspy.benchmarks.outcome import command_of
 from lbt_dspy.benchmarks.rerank_plan import call_costs, largest_plan
 from lbt_dspy.benchmarks.rerank_plots import plot_accuracy, plot_scores
 from lbt_dspy.benchmarks.rerank_results import HEADINGS, notes, results_of, short, table_cells
-from lbt_dspy.benchmarks.rerank_runs import ORDER, RerankRunner, Row, task_of
+from lbt_dspy.benchmarks.rerank_runs import RerankRunner, Row, tasks_of
 from lbt_dspy.benchmarks.rerank_settings import RerankSettings
+from lbt_dspy.benchmarks.rerank_tables import tables
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.report import dollars, markdown_table, percent
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Job:
@@ -31,7 +35,7 @@ class Job:
 
     def __init__(self, settings: RerankSettings, args: argparse.Namespace) -> None:
         self._settings = settings
-        self._task = task_of(settings)
+        self._tasks = tasks_of(settings)
         self._teacher, *self._students = LMRoles(settings.config).lms([settings.teacher, *settings.students])
         self._rows: dict[str, Row] = {}
 
@@ -46,7 +50,8 @@ class Job:
         runner = self._new_runner(ledger, str)
         lms = {engine_of(lm).name: lm for lm in self.lms}
         out = print_calls(largest_plan(runner), lms, lambda role, lm: call_costs(runner, role, lm), retries)
-        out.print(f"{len(self._task.teaching):,} questions. The schedules lossless and confident mostly save half")
+        questions = sum(len(task.teaching) for task in self._tasks)
+        out.print(f"{questions:,} questions. The schedules lossless and confident mostly save half")
         out.print("of the students' calls or more. Gates: --max-calls, --max-cost. Fewer calls: --limit, --rationales.")
         ledger.close()
 
@@ -57,7 +62,7 @@ class Job:
 
     def _new_runner(self, ledger: Ledger, tell: Callable[[str], None]) -> RerankRunner:
         return RerankRunner(
-            settings=self._settings, task=self._task, teacher=self._teacher, students=self._students, ledger=ledger,
+            settings=self._settings, tasks=self._tasks, teacher=self._teacher, students=self._students, ledger=ledger,
             tell=tell,
         )  # fmt: skip
 
@@ -89,12 +94,12 @@ class Job:
         """Write what each row answered to each question, and how the lessons did."""
         with path.open("w", encoding="utf-8") as file:
             for row in self._rows.values():
-                for seed, run in zip(self._settings.seeds, row.answers, strict=False):
-                    for problem, answer in zip(self._task.teaching, run, strict=True):
+                for seed, task, run in zip(self._settings.seeds, self._tasks, row.answers, strict=False):
+                    for problem, answer in zip(task.teaching, run, strict=True):
                         found = answer.found
                         record = {
-                            "row": row.name, "seed": seed, "inputs": dict(problem.inputs()), "right": answer.right,
-                            "answer": None if found is None else str(found.prediction.get(self._task.answer)),
+                            "row": row.key, "seed": seed, "inputs": dict(problem.inputs()), "right": answer.right,
+                            "answer": None if found is None else str(found.prediction.get(task.answer)),
                             "lbt_score": None if found is None else found.prediction.lbt_score,
                             "votes": None if found is None else found.prediction.votes,
                             "exam": None if found is None else found.exam._asdict(),
@@ -108,6 +113,7 @@ class Job:
             f"# {heading(results)}",
             f"Models: {models_line(results)}.",
             markdown_table(HEADINGS, table_cells(results)),
+            *(f"{t.title}\n\n{markdown_table(t.headings, t.cells)}" for t in tables(results)),
             *notes(results, lost),
             "![Accuracy against the number of lessons](accuracy_by_lessons.png)",
             "![LbT scores of right and wrong lessons](lbt_scores.png)",
@@ -125,10 +131,10 @@ class Job:
         """Print what is known when the run stops early."""
         out = console(errors=errors)
         out.print("Known so far (rows and seeds that are complete):")
-        for name in filter(self._rows.get, ORDER):
-            for seed, run in zip(self._settings.seeds, self._rows[name].answers, strict=False):
+        for name, row in self._rows.items():
+            for seed, run in zip(self._settings.seeds, row.answers, strict=False):
                 known = [answer.right for answer in run if answer.right is not None]
-                out.print(f"  {name:12s} seed {seed}: accuracy {percent(sum(known) / len(known)) if known else '-'}")
+                out.print(f"  {name:18s} seed {seed}: accuracy {percent(sum(known) / len(known)) if known else '-'}")
         if not any(row.answers for row in self._rows.values()):
             out.print("  no row is complete")
         journal = self._runner.ledger.journal
@@ -153,18 +159,25 @@ def models_line(results: Mapping[str, Any]) -> str:
 
 
 def _print(results: Mapping[str, Any], lost: int, files: str) -> None:
-    from rich import box
-    from rich.table import Table
-
     out = console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, name in enumerate(HEADINGS):
-        table.add_column(name, justify="right" if i else "left", overflow="fold")
-    for cells in table_cells(results):
-        table.add_row(*cells)
     out.print(heading(results))
     out.print(models_line(results))
-    out.print(table)
+    _print_table(out, HEADINGS, table_cells(results))
+    for table in tables(results):
+        out.print(table.title)
+        _print_table(out, table.headings, table.cells)
     for note in notes(results, lost):
         out.print(note)
     out.print(files)
+
+
+def _print_table(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(headings):
+        table.add_column(name, justify="right" if i else "left", overflow="fold")
+    for cells in rows:
+        table.add_row(*cells)
+    out.print(table)

@@ -22,9 +22,9 @@ def largest_plan(runner: RerankRunner) -> Counter[tuple[str, str]]:
     a sitting is held once.
     """
     s = runner.settings
-    questions = len(runner.task.teaching) * len(s.seeds)
+    questions = sum(len(task.teaching) for task in runner.tasks)
     plan: Counter[tuple[str, str]] = Counter()
-    plan["teacher", engine_of(runner.teacher).name] = questions * 2 * (1 + s.rationales)
+    plan["teacher", engine_of(runner.teacher).name] = questions * (1 + len(runner.task.shots)) * (1 + s.rationales)
     for student in runner.students:
         plan["students", engine_of(student).name] += questions * s.rationales * s.exam_problems * s.sittings
     return plan
@@ -37,7 +37,7 @@ def call_costs(runner: RerankRunner, role: str, lm: dspy.LM) -> Costs:
     long as it may be. A teacher reads a lesson per exam problem in half of its calls, a student one in each.
     """
     engine = engine_of(lm)
-    renderer = Renderer(runner.task.program.predictors()[0].signature, current_adapter())
+    renderer = Renderer(runner.task.program.predictors()[0].signature, current_adapter(runner.task.adapter))
     known = [*runner.task.bank, *runner.task.teaching]
     known.sort(key=lambda example: len(example.question) + len(example.get("solution", "")))
     shown = 1 if role == "students" else runner.settings.exam_problems

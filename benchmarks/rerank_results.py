@@ -10,8 +10,9 @@ from typing import Any
 
 from lbt_dspy.benchmarks.held_out import DIGEST_BYTES, lines_of
 from lbt_dspy.benchmarks.outcome import calls_by_role, calls_made, versions
-from lbt_dspy.benchmarks.rerank_runs import EXAMINED, ORDER, RIGHT, WRONG, RerankRunner, Row
+from lbt_dspy.benchmarks.rerank_runs import EXAMINED, RIGHT, WRONG, RerankRunner, Row, order_of
 from lbt_dspy.benchmarks.rerank_settings import NAMES
+from lbt_dspy.benchmarks.rerank_tables import by_schedule, by_strata
 from lbt_dspy.lms.recorded import PREFIX as RECORDED
 from lbt_dspy.metrics.labels import Accuracy
 from lbt_dspy.metrics.statistics import paired_bootstrap
@@ -25,7 +26,7 @@ HEADINGS = (
 
 def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) -> dict[str, Any]:
     """Return the content of results.json; identical for identical settings but for `seconds`."""
-    kept = {name: rows[name] for name in ORDER if name in rows}
+    kept = {name: rows[name] for name in order_of(runner.task) if name in rows}
     teaching, settings = runner.task.teaching, runner.settings
     metric = Accuracy((RIGHT, WRONG))
     runs = {name: row.runs() for name, row in kept.items()}
@@ -70,6 +71,8 @@ def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) ->
             }
             for name, row in kept.items()
         ],
+        "strata": by_strata(runner, kept),
+        "schedules": by_schedule(runner, rows),
         "by_lessons": by_lessons(runner, kept),
         "lbt_scores": lesson_scores(runner, kept),
         "held_out": held_out(runner, kept),
@@ -113,18 +116,18 @@ def lesson_scores(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, li
     """Return the LbT scores of examined lessons with right and with wrong answers, in the row of `--selection`."""
     row = rows.get(runner.settings.selection)
     scores: dict[str, list[float]] = {RIGHT: [], WRONG: []}
-    for run in [] if row is None else row.answers:
-        for problem, answer in zip(runner.task.teaching, run, strict=True):
-            for lesson in () if answer.found is None else answer.found.lessons:
-                if lesson.score is not None:
-                    right = runner.task.right(problem, {runner.task.answer: lesson.answer})
-                    scores[RIGHT if right else WRONG].append(round(lesson.score, 4))
+    for problem, answer in () if row is None else runner.answered(row):
+        for lesson in () if answer.found is None else answer.found.lessons:
+            if lesson.score is not None:
+                right = runner.task.right(problem, {runner.task.answer: lesson.answer})
+                scores[RIGHT if right else WRONG].append(round(lesson.score, 4))
     return scores
 
 
 def held_out(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, Any]:
     """Return which questions each row got right, so that two runs can be compared; see `held_out.py`."""
-    texts = json.dumps([sorted(problem.inputs().items()) for problem in runner.task.teaching])
+    distinct = {id(task): task for task in runner.tasks}.values()
+    texts = json.dumps([sorted(problem.inputs().items()) for task in distinct for problem in task.teaching])
     return {
         "labels": [RIGHT, WRONG],
         "texts": hashlib.blake2b(texts.encode(), digest_size=DIGEST_BYTES).hexdigest(),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import dspy
 
+from lbt_dspy.benchmarks.classroom_task import classroom_task
 from lbt_dspy.benchmarks.math_task import check_variants, load_math
-from lbt_dspy.benchmarks.rerank_settings import RerankSettings
+from lbt_dspy.benchmarks.rerank_settings import ALL, CLASSROOM, RerankSettings
 from lbt_dspy.errors import LbTError, UserError
 from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
 from lbt_dspy.exam.paid_program import in_threads
@@ -18,14 +19,22 @@ from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.metrics.math_answer import MathAnswer
 from lbt_dspy.metrics.statistics import LabelledRuns
-from lbt_dspy.programs.answering import AnswerTask, few_shot
+from lbt_dspy.programs.answering import AnswerTask
 from lbt_dspy.programs.math import math_program
+from lbt_dspy.teleprompters.lessons import SampledLesson
 from lbt_dspy.teleprompters.rerank import LbTRerank, RerankedProgram
 from lbt_dspy.teleprompters.rerank_steps import Reranking
 
+T = TypeVar("T")
+Lessons = Sequence[SampledLesson | str]
 RIGHT, WRONG = "right", "wrong"
-ORDER = ("greedy", "sc", "max", "sum", "avg", "few-shot", "few-shot-sc")
 EXAMINED = ("max", "sum", "avg")
+SAMPLED = ("sc", *EXAMINED)
+"""Rows of the same lessons."""
+REPLAYS = (("max", "lossless"), ("sum", "lossless"), ("sum", "confident"), ("avg", "lossless"), ("avg", "confident"))
+"""Rows and schedules that `--schedule all` replays after the full exam."""
+ALL_AT_ONCE = 2**20
+"""Sittings in flight of a full exam, where waiting for marks saves nothing."""
 QUESTIONS_AT_ONCE = 32
 
 
@@ -44,9 +53,16 @@ class Row:
 
     name: str
     schedule: str
+    replay: bool = False
+    """Whether its exams stopped where a schedule would have stopped an exam that was held in full."""
     account: Account = field(default_factory=Account)
     answers: list[list[Answered]] = field(default_factory=list)
     """`answers[seed][question]`."""
+
+    @property
+    def key(self) -> str:
+        """Its name among the rows of a run."""
+        return f"{self.name} ({self.schedule})" if self.replay else self.name
 
     def runs(self) -> LabelledRuns:
         """Return the answers as labels: right or wrong."""
@@ -65,63 +81,106 @@ class RerankRunner:
     """Runs the rows of one task."""
 
     settings: RerankSettings
-    task: AnswerTask
+    tasks: Sequence[AnswerTask]
+    """One per seed: of some tasks each seed has problems of its own."""
     teacher: dspy.LM
     students: Sequence[dspy.LM]
     ledger: Ledger
     tell: Callable[[str], None]
 
+    @property
+    def task(self) -> AnswerTask:
+        """The first one, for what all of them share."""
+        return self.tasks[0]
+
     def run(self, rows: dict[str, Row]) -> None:
         """Fill the rows."""
-        for seed in self.settings.seeds:
-            program = self.reranked(seed)
-            for name in ORDER:
-                self.tell(f"seed {seed}: {name}")
-                row = rows.setdefault(name, Row(name, self.schedule_of(name)))
-                answer = functools.partial(self._answer, program, row)
-                work = [functools.partial(answer, problem) for problem in self.task.teaching]
-                row.answers.append(in_threads(self.ledger, work, most=QUESTIONS_AT_ONCE))
+        for seed, task in zip(self.settings.seeds, self.tasks, strict=True):
+            program, sampling, lessons = self.reranked(seed, task), Account(), [None] * len(task.teaching)
+            for new in self.new_rows():
+                row = rows.setdefault(new.key, new)
+                self.tell(f"seed {seed}: {row.key}")
+                if row.name == SAMPLED[0]:
+                    lessons = self._each(functools.partial(self._lessons, program, sampling), task.teaching)
+                if row.name in SAMPLED:
+                    row.account.join(sampling)
+                row.answers.append(
+                    self._each(functools.partial(self._answer, program, task, row), task.teaching, lessons)
+                )
 
-    def reranked(self, seed: int) -> RerankedProgram:
+    def new_rows(self) -> list[Row]:
+        """Return all rows, without answers, in their order."""
+        names = order_of(self.task)
+        replays = REPLAYS if self.settings.schedule == ALL else ()
+        return [Row(name, self.schedule_of(name)) for name in names] + [Row(*of, replay=True) for of in replays]
+
+    def answered(self, row: Row) -> Iterator[tuple[dspy.Example, Answered]]:
+        """Give each question of each seed with its answer in a row."""
+        for task, run in zip(self.tasks, row.answers, strict=False):
+            yield from zip(task.teaching, run, strict=True)
+
+    def reranked(self, seed: int, task: AnswerTask) -> RerankedProgram:
         """Return the program of M1."""
         s = self.settings
-        program = self.task.program.deepcopy()
+        program = task.program.deepcopy()
         program.set_lm(self.teacher)
         return LbTRerank(
-            exam_students=self.students, exam=maker_of(s, self.task), grader=self.task.grader, rationales=s.rationales,
-            sittings=s.sittings, selection=s.selection, schedule=s.schedule, delta=s.delta, gate=s.gate,
-            in_flight=s.in_flight, temperature=s.temperature, config={"temperature": s.temperature},
-            ledger=self.ledger, seed=seed,
+            exam_students=self.students, exam=maker_of(s, task), grader=task.grader, rationales=s.rationales,
+            sittings=s.sittings, selection=s.selection, schedule=self.schedule_of(s.selection), delta=s.delta,
+            gate=s.gate, in_flight=s.in_flight, temperature=s.temperature, config={"temperature": s.temperature},
+            adapter=task.adapter, ledger=self.ledger, seed=seed,
         ).compile(program)  # fmt: skip
 
     def schedule_of(self, name: str) -> str:
         """Return the schedule of a row: there is no confident one for `max`."""
         if name not in EXAMINED:
             return "none"
+        if self.settings.schedule == ALL:
+            return "full"
         return "lossless" if name == "max" and self.settings.schedule == "confident" else self.settings.schedule
 
-    def _answer(self, program: RerankedProgram, row: Row, problem: dspy.Example) -> Answered:
+    def _each(self, work: Callable[..., T], *columns: Sequence[Any]) -> list[T]:
+        pieces = [functools.partial(work, *row) for row in zip(*columns, strict=True)]
+        return in_threads(self.ledger, pieces, most=QUESTIONS_AT_ONCE)
+
+    def _lessons(self, program: RerankedProgram, account: Account, problem: dspy.Example) -> Lessons:
+        return program.sample(problem.inputs(), account=account)
+
+    def _answer(
+        self, program: RerankedProgram, task: AnswerTask, row: Row, problem: dspy.Example, lessons: Lessons | None
+    ) -> Answered:
         inputs = {**problem.inputs(), **{name: problem[name] for name in maker_fields(program) if name in problem}}
         try:
-            found = self._found(program, row.name, inputs, row.account)
+            found = self._found(program, task, row, inputs, lessons)
         except UserError:
             raise
         except LbTError as error:
             if type(error) is not LbTError:
                 raise
             return Answered(right=None, found=None)
-        return Answered(right=self.task.right(problem, found.prediction), found=found)
+        return Answered(right=task.right(problem, found.prediction), found=found)
 
-    def _found(self, program: RerankedProgram, name: str, inputs: Mapping[str, Any], account: Account) -> Reranking:
-        changes: dict[str, Any] = {"selection": name, "schedule": self.schedule_of(name)}
-        if name not in EXAMINED:
-            changes = {"selection": "maj"}
-        if name in ("greedy", "few-shot"):
+    def _found(
+        self, program: RerankedProgram, task: AnswerTask, row: Row, inputs: Mapping[str, Any], lessons: Lessons | None
+    ) -> Reranking:
+        name, changes = row.name, dict[str, Any](selection="maj")
+        if name in EXAMINED:
+            changes = {"selection": name, "schedule": row.schedule}
+        if row.schedule == "full":
+            changes["in_flight"] = ALL_AT_ONCE
+        if name in SAMPLED:
+            return program.rerank(inputs, account=row.account, sampled=lessons, **changes)
+        kind = name.removesuffix("-sc")
+        if kind in task.shots:
+            program = program.with_demonstrations(task.shots[kind](program.exam_problems(inputs), task.answer))
+        if name in ("greedy", *task.shots):
             changes |= {"rationales": 1, "gate": None, "temperature": 0.0}
-        if name.startswith("few-shot"):
-            shots = few_shot(program.exam_problems(inputs), self.task.answer)
-            return program.with_demonstrations(shots).rerank(inputs, account=account, **changes)
-        return program.rerank(inputs, account=account, **changes)
+        return program.rerank(inputs, account=row.account, **changes)
+
+
+def order_of(task: AnswerTask) -> tuple[str, ...]:
+    """Return the names of a task's rows."""
+    return ("greedy", *SAMPLED, *(name for kind in task.shots for name in (kind, f"{kind}-sc")))
 
 
 def maker_fields(program: RerankedProgram) -> tuple[str, ...]:
@@ -130,19 +189,22 @@ def maker_fields(program: RerankedProgram) -> tuple[str, ...]:
     return () if exam is None else exam.about
 
 
-def task_of(settings: RerankSettings) -> AnswerTask:
-    """Load the task's data and program.
+def tasks_of(settings: RerankSettings) -> tuple[AnswerTask, ...]:
+    """Load the task's data and program, for each seed.
 
     Raises:
         UserError: The data is missing or unfit, or has no variants where the exam is to be made of them.
     """
+    if settings.task == CLASSROOM:
+        return tuple(classroom_task(seed, settings.exam_problems, settings.limit) for seed in settings.seeds)
     data = load_math(settings.data)
     if settings.exam == "variants":
         check_variants(data)
-    return AnswerTask(
+    task = AnswerTask(
         name=settings.task, program=math_program(), grader=MathAnswer("answer"), answer="answer",
         teaching=data.teaching[: settings.limit], bank=data.bank, source=data.source, dropped=data.dropped,
     )  # fmt: skip
+    return (task,) * len(settings.seeds)
 
 
 def maker_of(settings: RerankSettings, task: AnswerTask) -> ExamMaker:

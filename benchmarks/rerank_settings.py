@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lbt_dspy.errors import UserError, check_at_least, check_choice
 
 METHOD = "m1"
-TASKS = ("math",)
+ALL = "all"
+"""The full exam, from whose journal the other schedules are replayed: what they would have paid for, and answered."""
+CLASSROOM = "classroom"
+TASKS = ("math", CLASSROOM)
 EXAMS = ("variants", "nearest", "same-kind", "fixed")
 SELECTIONS = ("sum", "max", "avg")
-SCHEDULES = ("full", "lossless", "confident")
+SCHEDULES = ("full", "lossless", "confident", ALL)
 NUMBERS = (
     ("rationales", "lessons sampled for a question (24)"),
     ("exam-problems", "problems of an exam (3)"),
     ("sittings", "sittings of each student on each exam problem after each lesson (3)"),
     ("gate", "stop sampling when the first N lessons agree (off)"),
-    ("in-flight", "sittings asked at a time for one question (16)"),
+    ("in-flight", "sittings asked at a time for one question (16; classroom 4)"),
     ("limit", "only the first N questions (all)"),
 )
 WORDS = (
     ("exam", "variants (of the question), nearest (in the bank), same-kind (subject, level) or fixed"),
-    ("schedule", "lossless (stops when nothing can change the answer), confident, or full"),
+    ("schedule", "lossless (stops when nothing can change the answer), confident, full, or all of them (classroom)"),
 )
+OWN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    CLASSROOM: {
+        "teacher": "embedded/classroom-teacher", "students": ("embedded/classroom-student-a",), "schedule": ALL,
+        "in_flight": 4, "temperature": 1.0, "seeds": (0, 1, 2),
+    },
+}  # fmt: skip
+"""By task, where they are not those of `RerankSettings`."""
 NAMES = (*(flag.replace("-", "_") for flag, _ in (*NUMBERS, *WORDS)), "delta", "temperature")
 
 
@@ -61,7 +72,7 @@ def add_rerank_flags(parser: argparse.ArgumentParser) -> None:
     for flag, text in NUMBERS:
         group.add_argument(f"--{flag}", metavar="N", type=int, help=text)
     group.add_argument("--delta", metavar="P", type=float, help="confident: the risk at which it stops (0.05)")
-    group.add_argument("--temperature", metavar="T", type=float, help="of the lessons and of the sittings (0.7)")
+    group.add_argument("--temperature", metavar="T", type=float, help="of lessons and sittings (0.7; classroom 1)")
 
 
 def is_rerank(args: argparse.Namespace) -> bool:
@@ -85,28 +96,39 @@ def rerank_settings(args: argparse.Namespace, others: tuple[str, ...]) -> Rerank
     for name in others:
         if getattr(args, name) not in (None, False, []):
             raise UserError(f"--{name.replace('_', '-')} is not an option of --method m1; see --help")
-    if args.teacher is None:
+    own = OWN_DEFAULTS.get(args.task, {})
+    if args.teacher is None and "teacher" not in own:
         raise UserError(
             f"the task {args.task} needs language models: --teacher NAME, and --students NAME,NAME for the exams, such "
             "as openai/gpt-4o-mini, hosted_vllm/MODEL@http://host:port/v1 or a name of --config. Without a key or a "
-            "server run --task fallacy (--task classroom, M1 with tiny models that run offline, comes with the next "
-            "release)"
+            f"server run --task {CLASSROOM}: M1 with tiny language models of a synthetic world, offline"
         )
-    teacher, students = model_names(args)
+    teacher, students = model_names(_named_models(args, own))
     given = {name: getattr(args, name) for name in (*NAMES, "selection") if getattr(args, name) is not None}
     kept = {name: as_kept(name, getattr(args, name)) for name in ("config", "data") if getattr(args, name) is not None}
-    settings = RerankSettings(
-        task=args.task, teacher=teacher, students=students or (teacher,),
-        seeds=seeds_of(args.seeds, RerankSettings.seeds), **kept, **given,
-    )  # fmt: skip
+    seeds = seeds_of(args.seeds, own.get("seeds", RerankSettings.seeds))
+    models = {"teacher": teacher, "students": students or (teacher,), "seeds": seeds}
+    settings = RerankSettings(**{"task": args.task, **own, **models, **kept, **given})
     _check(settings)
     return settings
+
+
+def _named_models(args: argparse.Namespace, own: Mapping[str, Any]) -> argparse.Namespace:
+    """Return the models of a command line, with the task's own ones where it names none."""
+    students = ",".join(own.get("students", ())) or None
+    return argparse.Namespace(
+        config=args.config,
+        teacher=own.get("teacher") if args.teacher is None else args.teacher,
+        students=students if args.students is None else args.students,
+    )
 
 
 def _check(settings: RerankSettings) -> None:
     check_choice("--selection of --method m1", settings.selection, SELECTIONS)
     check_choice("--exam", settings.exam, EXAMS)
     check_choice("--schedule", settings.schedule, SCHEDULES)
+    if settings.task == CLASSROOM and settings.data is not None:
+        raise UserError(f"the task {CLASSROOM} makes its own problems; leave --data {settings.data} out")
     for flag, _ in NUMBERS:
         value: Any = getattr(settings, flag.replace("-", "_"))
         if value is not None:
@@ -118,5 +140,5 @@ def _check(settings: RerankSettings) -> None:
     if not 0 <= settings.delta < 0.5:
         raise UserError(f"--delta must be at least 0 and less than 0.5 but got {settings.delta}; 0 is lossless")
     default = {f.name: f.default for f in dataclasses.fields(settings)}["delta"]
-    if settings.schedule != "confident" and settings.delta != default:
+    if settings.schedule not in ("confident", ALL) and settings.delta != default:
         raise UserError(f"--delta {settings.delta} is for --schedule confident; leave it out, or choose that schedule")

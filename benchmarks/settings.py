@@ -99,12 +99,12 @@ def parser() -> argparse.ArgumentParser:
         description="Better answers by teaching. M3 improves a classifier: it learns in-context exemplars from "
         "students' mistakes. M1 answers hard questions: of many sampled answers it picks the one whose solutions teach "
         "students best. Both are compared with fair baselines. Without models named M3 runs small statistical ones in "
-        "process: no key, no download.",
+        "process, and M1's task classroom tiny language models: no key, no download.",
         epilog="Two more commands, each with its own --help: `lbt predict` applies a compiled program to a file, "
         "`lbt compare` compares two runs. Exit codes: 0 done, 2 a mistake in the call, 3 budget spent (resumable), 1 "
         "anything else.",
     )
-    p.add_argument("--task", metavar="NAME", help="fallacy or liar (M3), math (M1)")
+    p.add_argument("--task", metavar="NAME", help="fallacy or liar (M3), classroom or math (M1)")
     p.add_argument("--method", metavar="NAME", help="m1 or m3 (that of the task)")
     own = p.add_argument_group("a task of your own, instead of --task")
     own.add_argument("--train", metavar="FILE", help="CSV, JSONL or Parquet file, or Hugging Face data set NAME:SPLIT")

@@ -1,0 +1,99 @@
+"""The smaller tables of a run of M1: what the schedules would have saved, and accuracy by kind of problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from lbt_dspy.benchmarks.outcome import calls_by_role
+from lbt_dspy.benchmarks.rerank_runs import EXAMINED, Answered, RerankRunner, Row
+from lbt_dspy.report import percent
+
+
+class Table(NamedTuple):
+    """One table; all columns but the first are numbers."""
+
+    title: str
+    headings: tuple[str, ...]
+    cells: list[list[str]]
+
+
+def by_schedule(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
+    """Return accuracy, agreement with the full exam and calls of each full exam and of its replays."""
+    replays = [row for row in rows.values() if row.replay]
+    kept = [row for name in EXAMINED for row in rows.values() if row.name == name]
+    return [_compared(runner, row, rows[row.name]) for row in kept] if replays else []
+
+
+def _compared(runner: RerankRunner, row: Row, full: Row) -> dict[str, Any]:
+    chosen = [_key(runner, answer) for _, answer in runner.answered(row)]
+    wanted = [_key(runner, answer) for _, answer in runner.answered(full)]
+    calls, most = (calls_by_role(each.account)["students"] for each in (row, full))
+    return {
+        "name": row.name,
+        "schedule": row.schedule,
+        "value": _accuracy([answer for _, answer in runner.answered(row)]),
+        "same": sum(a == b for a, b in zip(chosen, wanted, strict=False)) / max(1, len(chosen)),
+        "calls": calls,
+        "share": calls / max(1, most),
+    }
+
+
+def _key(runner: RerankRunner, answer: Answered) -> object:
+    return None if answer.found is None else runner.task.grader.key(dict(answer.found.prediction.items()))
+
+
+def by_strata(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
+    """Return the accuracy of each row on the questions with one value of the task's `strata` field, value by value."""
+    name = runner.task.strata
+    if name is None:
+        return []
+    values = sorted({problem[name] for task in runner.tasks for problem in task.teaching})
+    return [
+        {
+            name: value,
+            "n": sum(problem[name] == value for task in runner.tasks for problem in task.teaching),
+            "accuracy": {
+                row.name: _accuracy([answer for problem, answer in runner.answered(row) if problem[name] == value])
+                for row in rows.values()
+            },
+        }
+        for value in values
+    ]
+
+
+def _accuracy(answers: Sequence[Answered]) -> float | None:
+    """Return the share of right answers among the measured ones, `None` when there are none."""
+    right = [answer.right for answer in answers if answer.right is not None]
+    return sum(right) / len(right) if right else None
+
+
+def tables(results: Mapping[str, Any]) -> list[Table]:
+    """Return the tables that a run has beside its main one."""
+    return [table for table in (_schedules(results["schedules"]), _strata(results["strata"])) if table.cells]
+
+
+def _schedules(entries: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(
+        "Schedules: the full exam, and where each would have stopped it. same: questions with the full exam's answer.",
+        ("row", "schedule", "accuracy", "same", "student calls", "of full"),
+        [
+            [e["name"], e["schedule"], _cell(e["value"]), percent(e["same"]), f"{e['calls']:,}", percent(e["share"])]
+            for e in entries
+        ],
+    )
+
+
+def _strata(entries: Sequence[Mapping[str, Any]]) -> Table:
+    if not entries:
+        return Table("", (), [])
+    name, rows = next(iter(entries[0])), tuple(entries[0]["accuracy"])
+    return Table(
+        f"Accuracy by {name}.",
+        (name, "questions", *rows),
+        [[str(e[name]), f"{e['n']:,}", *(_cell(e["accuracy"][row]) for row in rows)] for e in entries],
+    )
+
+
+def _cell(share: float | None) -> str:
+    return "" if share is None else percent(share)
