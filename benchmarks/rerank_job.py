@@ -16,7 +16,7 @@ import dspy
 from lbt_dspy.benchmarks.console import console, print_calls
 from lbt_dspy.benchmarks.outcome import command_of
 from lbt_dspy.benchmarks.rerank_plan import call_costs, largest_plan
-from lbt_dspy.benchmarks.rerank_plots import plot_accuracy, plot_scores
+from lbt_dspy.benchmarks.rerank_plots import plot_accuracy, plot_calls, plot_scores
 from lbt_dspy.benchmarks.rerank_results import HEADINGS, notes, results_of, short, table_cells
 from lbt_dspy.benchmarks.rerank_runs import RerankRunner, Row, tasks_of
 from lbt_dspy.benchmarks.rerank_settings import RerankSettings
@@ -79,9 +79,10 @@ class Job:
         self._write_answers(folder / "answers.jsonl")
         plot_accuracy(folder / "accuracy_by_lessons.png", results)
         plot_scores(folder / "lbt_scores.png", results)
+        plot_calls(folder / "calls.png", results)
         (folder / "report.md").write_text(self._report(results, lost), encoding="utf-8")
         (folder / "results.json").write_text(text, encoding="utf-8")
-        files = "report.md, results.json, answers.jsonl, accuracy_by_lessons.png, lbt_scores.png"
+        files = "report.md, results.json, answers.jsonl, accuracy_by_lessons.png, lbt_scores.png, calls.png"
         if json_path == "-":
             sys.stdout.write(text)
             print(f"the run's folder: {folder}", file=sys.stderr)
@@ -117,6 +118,7 @@ class Job:
             *notes(results, lost),
             "![Accuracy against the number of lessons](accuracy_by_lessons.png)",
             "![LbT scores of right and wrong lessons](lbt_scores.png)",
+            "![Student calls of each schedule](calls.png)",
             f"Left out of the data: {dropped}.",
             f"{time.strftime('%Y-%m-%d')}, `{self._command()}`. Versions: {versions}.",
         ]

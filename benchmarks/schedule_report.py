@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lbt_dspy.benchmarks.console import console
 from lbt_dspy.report import markdown_table, percent
 
 Results = Mapping[str, Any]
@@ -31,6 +32,8 @@ def tables(results: Results) -> list[Table]:
 def _savings(results: Results, size: int) -> Table:
     entries = [entry for entry in results["rows"] if entry["N"] == size]
     rows = list(dict.fromkeys(entry["row"] for entry in entries))
+    most = max(entry["problems"] for entry in results["rows"])
+    fewer = "" if entries[0]["problems"] == most else f", fewer than the {most:,} of the smaller exams"
     cells = []
     for key in dict.fromkeys((e["selection"], e["schedule"], e["in_flight"]) for e in entries):
         selection, schedule, in_flight = key
@@ -39,9 +42,9 @@ def _savings(results: Results, size: int) -> Table:
         cells.append([selection, schedule, asked, *(_saving(mine[row]) for row in rows)])
     return Table(
         title=f"{size} lessons, {9 * size:,} sittings in the full exam",
-        note=f"{entries[0]['problems']:,} teaching problems a row. Cells: how many times fewer student calls, and in "
-        "brackets the agreement with the full exam's answer and the accuracy, in %; for the full exam the accuracy. "
-        "In flight: sittings asked together at a problem.",
+        note=f"{entries[0]['problems']:,} teaching problems a row{fewer}. Cells: how many times fewer student "
+        "calls, and in brackets the agreement with the full exam's answer and the accuracy, in %; for the full exam "
+        "the accuracy. In flight: sittings asked together at a problem.",
         headings=("selection", "schedule", "in flight", *rows),
         cells=cells,
     )  # fmt: skip
@@ -107,17 +110,16 @@ def report(results: Results) -> str:
 def show(results: Results) -> None:
     """Print all tables."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table as RichTable
 
-    console = Console()
+    out = console()
     for table in tables(results):
         shown = RichTable(title=table.title, caption=table.note, box=box.SIMPLE, title_justify="left")
         for place, heading in enumerate(table.headings):
             shown.add_column(heading, justify="right" if place else "left")
         for cells in table.cells:
             shown.add_row(*cells)
-        console.print(shown)
+        out.print(shown)
 
 
 def write(file: Path, results: Results) -> None:
