@@ -17,9 +17,9 @@ from lbt_dspy.benchmarks.console import console, print_calls
 from lbt_dspy.benchmarks.outcome import command_of
 from lbt_dspy.benchmarks.rerank_plan import call_costs, largest_plan
 from lbt_dspy.benchmarks.rerank_plots import plot_accuracy, plot_calls, plot_scores
-from lbt_dspy.benchmarks.rerank_results import HEADINGS, notes, results_of, short, table_cells
+from lbt_dspy.benchmarks.rerank_results import HEADINGS, notes, results_of, short, table_cells, task_and_source
 from lbt_dspy.benchmarks.rerank_runs import RerankRunner, Row, tasks_of
-from lbt_dspy.benchmarks.rerank_settings import RerankSettings
+from lbt_dspy.benchmarks.rerank_settings import ALL, RerankSettings
 from lbt_dspy.benchmarks.rerank_tables import tables
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
@@ -146,9 +146,10 @@ class Job:
 def heading(results: Mapping[str, Any]) -> str:
     """Return the title of a run."""
     s = results["settings"]
+    schedule = "full and replayed" if s["schedule"] == ALL else s["schedule"]
     return (
-        f"{results['task']} ({s['data']}): {s['questions']} questions, {s['rationales']} lessons each; exams: "
-        f"{s['exam_problems']} problems ({s['exam']}), {s['sittings']} sittings, {s['schedule']}; "
+        f"{task_and_source(results)}: {s['questions']} questions, {s['rationales']} lessons each; exams: "
+        f"{s['exam_problems']} problems ({s['exam']}), {s['sittings']} sittings, {schedule}; "
         f"seeds {','.join(map(str, results['seeds']))}"
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lbt_dspy.benchmarks.rerank_results import task_and_source
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -114,10 +116,8 @@ def _figure(results: Results, what: str, size: tuple[float, float]) -> Figure:
 
     s, seeds = results["settings"], len(results["seeds"])
     figure = Figure(figsize=size, layout="constrained")
-    models = " (embedded models)" if results["models"]["teacher"].startswith("embedded/") else ""
-    source = f"{results['task']}: {s['data']}{models}"
     figure.suptitle(
-        f"{source}, {what}\n{s['questions']} questions, {s['rationales']} lessons each, "
+        f"{task_and_source(results)}: {what}\n{s['questions']} questions, {s['rationales']} lessons each, "
         f"{seeds} seed{'s' if seeds > 1 else ''}",
         fontsize=10, x=0.01, ha="left",
     )  # fmt: skip

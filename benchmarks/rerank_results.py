@@ -22,6 +22,10 @@ BASELINES = ("sc", "few-shot-sc")
 HEADINGS = (
     "row", "accuracy [95%]", "vs sc", "vs few-shot-sc", "changed", "cover", "teacher", "students", "saved", "cost",
 )  # fmt: skip
+WORKED = (
+    "few-shot-worked rows give it their worked solutions too, which M1 never sees: an upper bound, since here a "
+    "solution spells out the very procedure that is asked for, and since a user rarely has any."
+)
 
 
 def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) -> dict[str, Any]:
@@ -166,6 +170,13 @@ def short(name: str) -> str:
     return RECORDED + "@".join(Path(part).name for part in name.removeprefix(RECORDED).split("@"))
 
 
+def task_and_source(results: Mapping[str, Any]) -> str:
+    """Return the name of the task, what its data is and, where that is so, that the models are embedded ones."""
+    models = [results["models"]["teacher"], *results["models"]["students"]]
+    embedded = ", embedded models" if all(name.startswith("embedded/") for name in models) else ""
+    return f"{results['task']} ({results['settings']['data']}{embedded})"
+
+
 def notes(results: Mapping[str, Any], lost: int) -> list[str]:
     """Return the lines under the table."""
     calls, entries = results["calls"], results["results"]
@@ -178,6 +189,8 @@ def notes(results: Mapping[str, Any], lost: int) -> list[str]:
         f"{', '.join(f'{short(name)} {n:,}' for name, n in calls['students'].items()) or '0'}; cost "
         f"{dollars(results['cost_usd'])}; {results['seconds']:.0f} s.",
     ]
+    if any(entry["name"] == "few-shot-worked" for entry in entries):
+        said.insert(1, WORKED)
     failed = max((entry["failed_calls"] for entry in entries), default=0)
     if failed:
         said.append(

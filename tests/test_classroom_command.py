@@ -40,7 +40,7 @@ def test_all_rows_answer_the_same_questions_and_say_that_the_world_is_synthetic(
     assert [entry["name"] for entry in results["results"]] == ROWS
     assert all(entry["coverage"] == 1 and entry["n"] == 9 for entry in results["results"])
     report = (folder / "report.md").read_text()
-    assert report.startswith("# classroom (synthetic world")
+    assert report.startswith("# classroom (synthetic world, embedded models): 9 questions")
     assert "`lbt --task classroom --rationales 6 --sittings 2 --limit 9 --seeds 0,1`" in report
     for name in ("accuracy_by_lessons.png", "lbt_scores.png", "calls.png"):
         assert (folder / name).stat().st_size > 5000
