@@ -23,7 +23,7 @@ NUMBERS = (
     ("exam-problems", "problems of an exam (3)"),
     ("sittings", "sittings of each student on each exam problem after each lesson (3)"),
     ("gate", "stop sampling when the first N lessons agree (off)"),
-    ("in-flight", "sittings asked at a time for one question (16; classroom 4)"),
+    ("in-flight", "sittings asked at a time for one question (16; classroom 1)"),
     ("limit", "only the first N questions (all)"),
 )
 WORDS = (
@@ -33,7 +33,7 @@ WORDS = (
 OWN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     CLASSROOM: {
         "teacher": "embedded/classroom-teacher", "students": ("embedded/classroom-student-a",), "schedule": ALL,
-        "in_flight": 4, "temperature": 1.0, "seeds": (0, 1, 2),
+        "in_flight": 1, "temperature": 1.0, "seeds": (0, 1, 2),
     },
 }  # fmt: skip
 """By task, where they are not those of `RerankSettings`."""

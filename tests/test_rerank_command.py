@@ -143,7 +143,7 @@ MISTAKES = [
     ("--teacher t/x --limit 0", "--limit must be a whole number of at least 1 but got 0"),
     ("--teacher t/x --temperature -1", "--temperature must be at least 0 but got -1.0"),
     ("--teacher t/x --selection median", "must be one of sum, max, avg but got 'median'"),
-    ("--teacher t/x --schedule lossles", "--schedule must be one of full, lossless, confident but got 'lossles'"),
+    ("--teacher t/x --schedule lossles", "--schedule must be one of full, lossless, confident, all but got 'lossles'"),
     ("--teacher t/x --schedule confident --selection max", "take --schedule lossless"),
     ("--teacher t/x --schedule confident --delta 0.5", "--delta must be at least 0 and less than 0.5 but got 0.5"),
     ("--teacher t/x --delta 0.1", "--delta 0.1 is for --schedule confident"),
