@@ -11,7 +11,7 @@ import dspy
 
 from lbt_dspy.benchmarks.math_task import check_variants, load_math
 from lbt_dspy.benchmarks.rerank_settings import RerankSettings
-from lbt_dspy.errors import LbTError, UserError
+from lbt_dspy.errors import NoAnswerError
 from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
 from lbt_dspy.exam.paid_program import in_threads
 from lbt_dspy.lms.account import Account
@@ -34,8 +34,9 @@ class Answered:
     """One question's answer in one row."""
 
     right: bool | None
-    """`None`: no sample came to an answer since calls were lost."""
+    """`None`: no sample came to an answer since calls were lost. An answer that cannot be read is wrong."""
     found: Reranking | None
+    """`None`: no sample came to an answer."""
 
 
 @dataclass
@@ -104,12 +105,8 @@ class RerankRunner:
         inputs = {**problem.inputs(), **{name: problem[name] for name in maker_fields(program) if name in problem}}
         try:
             found = self._found(program, row.name, inputs, row.account)
-        except UserError:
-            raise
-        except LbTError as error:
-            if type(error) is not LbTError:
-                raise
-            return Answered(right=None, found=None)
+        except NoAnswerError as error:
+            return Answered(right=False if error.measured else None, found=None)
         return Answered(right=self.task.right(problem, found.prediction), found=found)
 
     def _found(self, program: RerankedProgram, name: str, inputs: Mapping[str, Any], account: Account) -> Reranking:

@@ -108,6 +108,17 @@ def test_the_budget_stops_a_run_and_resume_pays_nothing_twice(school, server, ca
     assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in resumed.items() if k != "seconds"}
 
 
+def test_an_answer_that_cannot_be_read_is_wrong(school, server):
+    with server("--answers", str(school / "answers.json"), "--empty", "0.4") as base_url:
+        assert run(school, base_url, "--rationales", "2", "--seeds", "0,1", "--out", str(school / "run")) == 0
+    greedy = json.loads((school / "run" / "results.json").read_text())["results"][0]
+    assert (greedy["name"], greedy["coverage"]) == ("greedy", 1)
+    lines = [json.loads(line) for line in (school / "run" / "answers.jsonl").read_text().splitlines()]
+    unread = [line["right"] for line in lines if line["row"] == "greedy" and line["answer"] is None]
+    assert set(unread) == {False}
+    assert greedy["value"] <= 1 - len(unread) / (2 * QUESTIONS)
+
+
 @pytest.mark.slow
 def test_a_run_that_is_killed_pays_nothing_twice(school, server):
     folder = school / "run"

@@ -129,8 +129,8 @@ def _check_key(deployment: Deployment, secrets: set[str]) -> None:
     model = str(deployment.params["model"])
     if model.startswith("hosted_vllm/") and not (deployment.params.get("api_base") or os.environ.get(VLLM_ADDRESS)):
         raise UserError(
-            f"the model {deployment.name} needs the address of its server: {model}@http://host:port/v1, api_base in the "
-            f"YAML, or export {VLLM_ADDRESS}=..."
+            f"the model {deployment.name} needs the address of its server: {model}@http://host:port/v1, api_base in "
+            f"the YAML, or export {VLLM_ADDRESS}=..."
         )
     if deployment.params.get("api_key") is None:
         wanted = litellm.validate_environment(
