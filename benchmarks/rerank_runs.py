@@ -83,6 +83,12 @@ class RerankRunner:
                 work = [functools.partial(answer, problem) for problem in self.task.teaching]
                 row.answers.append(in_threads(self.ledger, work, most=QUESTIONS_AT_ONCE))
 
+    @functools.cached_property
+    def exam_sizes(self) -> tuple[int, ...]:
+        """The number of exam problems that each question has."""
+        program = self.reranked(self.settings.seeds[0])
+        return tuple(len(program.exam_problems(asked_of(program, problem))) for problem in self.task.teaching)
+
     def reranked(self, seed: int) -> RerankedProgram:
         """Return the program of M1."""
         s = self.settings
@@ -102,9 +108,8 @@ class RerankRunner:
         return "lossless" if name == "max" and self.settings.schedule == "confident" else self.settings.schedule
 
     def _answer(self, program: RerankedProgram, row: Row, problem: dspy.Example) -> Answered:
-        inputs = {**problem.inputs(), **{name: problem[name] for name in maker_fields(program) if name in problem}}
         try:
-            found = self._found(program, row.name, inputs, row.account)
+            found = self._found(program, row.name, asked_of(program, problem), row.account)
         except NoAnswerError as error:
             return Answered(right=False if error.measured else None, found=None)
         return Answered(right=self.task.right(problem, found.prediction), found=found)
@@ -121,10 +126,11 @@ class RerankRunner:
         return program.rerank(inputs, account=account, **changes)
 
 
-def maker_fields(program: RerankedProgram) -> tuple[str, ...]:
-    """Return the fields of a question that its exam maker asks for."""
+def asked_of(program: RerankedProgram, problem: dspy.Example) -> dict[str, Any]:
+    """Return what the program is called with: a question's inputs, and the fields that its exam maker asks for."""
     exam = program.options.exam
-    return () if exam is None else exam.about
+    about = () if exam is None else exam.about
+    return {**problem.inputs(), **{name: problem[name] for name in about if name in problem}}
 
 
 def task_of(settings: RerankSettings) -> AnswerTask:

@@ -202,7 +202,7 @@ BAD_CALLS = [
     ),
     ("predict a/program.json new.csv --program shelf:Desk", "shelf cannot be imported (ModuleNotFoundError"),
     ("compare a/results.json", "the following arguments are required: B.JSON"),
-    ("compare a/results.json b", "b is a folder; name the results.json in it"),
+    ("compare a .", "results.json cannot be read (No such file or directory); name the results.json of a run"),
     ("compare a/results.json nowhere.json", "nowhere.json cannot be read"),
     ("compare a/results.json new.csv", "new.csv is no results.json"),
     ("compare a/results.json a/program.json", "a/program.json is no results.json"),
