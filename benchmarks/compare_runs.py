@@ -72,7 +72,7 @@ def read_results(path: str) -> Results:
     try:
         results = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); name the results.json of a run") from None
+        raise UserError(f"{file} cannot be read ({error.strerror}); name the results.json of a run") from None
     except ValueError:
         results = None
     if not isinstance(results, dict) or not KEYS <= set(results):

@@ -170,6 +170,13 @@ def test_a_comparison_is_paired_on_the_same_examples(folder, capsys):
     assert "The settings are the same." in out
 
 
+def test_a_folder_stands_for_its_results(folder, capsys):
+    by_file = run("compare", "a/results.json", "b/results.json", capsys=capsys)
+    by_folder = run("compare", "a", "b", capsys=capsys)
+    assert by_folder[0] == 0
+    assert by_folder[1].splitlines()[2:] == by_file[1].splitlines()[2:]  # the first lines name the arguments
+
+
 def change(folder, name, **held_out):
     results = json.loads((folder / "a" / "results.json").read_text())
     results["held_out"] |= held_out
