@@ -26,7 +26,7 @@ def largest_plan(runner: RerankRunner) -> Counter[tuple[str, str]]:
     plan: Counter[tuple[str, str]] = Counter()
     plan["teacher", engine_of(runner.teacher).name] = questions * (1 + len(runner.task.shots)) * (1 + s.rationales)
     for student in runner.students:
-        plan["students", engine_of(student).name] += questions * s.rationales * s.exam_problems * s.sittings
+        plan["students", engine_of(student).name] += sum(map(sum, runner.exam_sizes)) * s.rationales * s.sittings
     return plan
 
 

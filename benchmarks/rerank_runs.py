@@ -12,7 +12,7 @@ import dspy
 from lbt_dspy.benchmarks.classroom_task import classroom_task
 from lbt_dspy.benchmarks.math_task import check_variants, load_math
 from lbt_dspy.benchmarks.rerank_settings import ALL, CLASSROOM, RerankSettings
-from lbt_dspy.errors import LbTError, UserError
+from lbt_dspy.errors import NoAnswerError
 from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
 from lbt_dspy.exam.paid_program import in_threads
 from lbt_dspy.lms.account import Account
@@ -21,12 +21,12 @@ from lbt_dspy.metrics.math_answer import MathAnswer
 from lbt_dspy.metrics.statistics import LabelledRuns
 from lbt_dspy.programs.answering import AnswerTask
 from lbt_dspy.programs.math import math_program
-from lbt_dspy.teleprompters.lessons import SampledLesson
+from lbt_dspy.teleprompters.lessons import NoLesson, SampledLesson
 from lbt_dspy.teleprompters.rerank import LbTRerank, RerankedProgram
 from lbt_dspy.teleprompters.rerank_steps import Reranking
 
 T = TypeVar("T")
-Lessons = Sequence[SampledLesson | str]
+Lessons = Sequence[SampledLesson | NoLesson]
 RIGHT, WRONG = "right", "wrong"
 EXAMINED = ("max", "sum", "avg")
 SAMPLED = ("sc", *EXAMINED)
@@ -43,8 +43,9 @@ class Answered:
     """One question's answer in one row."""
 
     right: bool | None
-    """`None`: no sample came to an answer since calls were lost."""
+    """`None`: no sample came to an answer since calls were lost. An answer that cannot be read is wrong."""
     found: Reranking | None
+    """`None`: no sample came to an answer."""
 
 
 @dataclass
@@ -119,6 +120,17 @@ class RerankRunner:
         for task, run in zip(self.tasks, row.answers, strict=False):
             yield from zip(task.teaching, run, strict=True)
 
+    @functools.cached_property
+    def exam_sizes(self) -> tuple[tuple[int, ...], ...]:
+        """The number of exam problems that each question has, seed by seed."""
+        distinct = {id(task): task for task in self.tasks}
+        sizes = {key: self._exam_sizes(task) for key, task in distinct.items()}
+        return tuple(sizes[id(task)] for task in self.tasks)
+
+    def _exam_sizes(self, task: AnswerTask) -> tuple[int, ...]:
+        program = self.reranked(self.settings.seeds[0], task)
+        return tuple(len(program.exam_problems(asked_of(program, problem))) for problem in task.teaching)
+
     def reranked(self, seed: int, task: AnswerTask) -> RerankedProgram:
         """Return the program of M1."""
         s = self.settings
@@ -149,15 +161,10 @@ class RerankRunner:
     def _answer(
         self, program: RerankedProgram, task: AnswerTask, row: Row, problem: dspy.Example, lessons: Lessons | None
     ) -> Answered:
-        inputs = {**problem.inputs(), **{name: problem[name] for name in maker_fields(program) if name in problem}}
         try:
-            found = self._found(program, task, row, inputs, lessons)
-        except UserError:
-            raise
-        except LbTError as error:
-            if type(error) is not LbTError:
-                raise
-            return Answered(right=None, found=None)
+            found = self._found(program, task, row, asked_of(program, problem), lessons)
+        except NoAnswerError as error:
+            return Answered(right=False if error.measured else None, found=None)
         return Answered(right=task.right(problem, found.prediction), found=found)
 
     def _found(
@@ -183,10 +190,11 @@ def order_of(task: AnswerTask) -> tuple[str, ...]:
     return ("greedy", *SAMPLED, *(name for kind in task.shots for name in (kind, f"{kind}-sc")))
 
 
-def maker_fields(program: RerankedProgram) -> tuple[str, ...]:
-    """Return the fields of a question that its exam maker asks for."""
+def asked_of(program: RerankedProgram, problem: dspy.Example) -> dict[str, Any]:
+    """Return what the program is called with: a question's inputs, and the fields that its exam maker asks for."""
     exam = program.options.exam
-    return () if exam is None else exam.about
+    about = () if exam is None else exam.about
+    return {**problem.inputs(), **{name: problem[name] for name in about if name in problem}}
 
 
 def tasks_of(settings: RerankSettings) -> tuple[AnswerTask, ...]:

@@ -19,7 +19,7 @@ from lbt_dspy.exam.scheduled import hold_exam
 from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.exam.table import Candidate, ExamTable
 from lbt_dspy.lms.account import Account
-from lbt_dspy.teleprompters.lessons import LessonSampler, SampledLesson, check_some
+from lbt_dspy.teleprompters.lessons import LessonSampler, NoLesson, SampledLesson, check_some
 from lbt_dspy.types import ExamProblem
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def rerank(
     answer: str,
     adapter: dspy.Adapter,
     account: Account,
-    sampled: Sequence[SampledLesson | str] | None = None,
+    sampled: Sequence[SampledLesson | NoLesson] | None = None,
 ) -> Reranking:
     """Sample lessons (unless they are given), group their answers, examine, select, record; see `LbTRerank`."""
     asked, problems = exam_of(program, inputs, options)
@@ -141,7 +141,7 @@ def sample(
     examiner: Examiner,
     adapter: dspy.Adapter,
     account: Account,
-) -> list[SampledLesson | str]:
+) -> list[SampledLesson | NoLesson]:
     """Sample the lessons of a question, with the reason in the place of each that was lost."""
     check_lm(program)
     paid = PaidProgram(program=program, adapter=adapter, ledger=examiner.ledger, account=account)
@@ -200,7 +200,7 @@ def exam_of(
 
 def sample_lessons(
     sampler: LessonSampler, inputs: Mapping[str, Any], options: LbTRerank, grader: Grader
-) -> list[SampledLesson | str]:
+) -> list[SampledLesson | NoLesson]:
     """Sample all lessons or, with a gate, as many as it asks for when their answers agree."""
     first = min(options.gate or options.rationales, options.rationales)
     sampled = sampler.sample(inputs, range(first))
