@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +32,7 @@ WORDS = (
 OWN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     CLASSROOM: {
         "teacher": "embedded/classroom-teacher", "students": ("embedded/classroom-student-a",), "schedule": ALL,
-        "in_flight": 1, "temperature": 1.0, "seeds": (0, 1, 2),
+        "in_flight": 1, "delta": 0.01, "temperature": 1.0, "seeds": (0, 1, 2),
     },
 }  # fmt: skip
 """By task, where they are not those of `RerankSettings`."""
@@ -71,7 +70,9 @@ def add_rerank_flags(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{flag}", metavar="NAME", help=text)
     for flag, text in NUMBERS:
         group.add_argument(f"--{flag}", metavar="N", type=int, help=text)
-    group.add_argument("--delta", metavar="P", type=float, help="confident: the risk at which it stops (0.05)")
+    group.add_argument(
+        "--delta", metavar="P", type=float, help="confident: the risk at which it stops (0.05; classroom 0.01)"
+    )
     group.add_argument("--temperature", metavar="T", type=float, help="of lessons and sittings (0.7; classroom 1)")
 
 
@@ -144,6 +145,6 @@ def _check(settings: RerankSettings) -> None:
         raise UserError("--schedule confident is for --selection sum or avg but got max; take --schedule lossless")
     if not 0 <= settings.delta < 0.5:
         raise UserError(f"--delta must be at least 0 and less than 0.5 but got {settings.delta}; 0 is lossless")
-    default = {f.name: f.default for f in dataclasses.fields(settings)}["delta"]
+    default = OWN_DEFAULTS.get(settings.task, {}).get("delta", RerankSettings.delta)
     if settings.schedule not in ("confident", ALL) and settings.delta != default:
         raise UserError(f"--delta {settings.delta} is for --schedule confident; leave it out, or choose that schedule")

@@ -91,3 +91,25 @@ def test_the_tables_of_the_race_are_those_of_the_committed_results():
     assert len(tables) == 4 * (2 + 7)
     assert all(line in page for line in tables)
     assert race_report(json.loads((results / "race.json").read_text())) == report
+
+
+def test_the_tables_of_the_classroom_are_those_of_the_committed_results():
+    report = (ROOT / "benchmarks" / "results" / "classroom.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in report if line.startswith("|")]
+    assert len(rows) == (2 + 9) + (2 + 8) + (2 + 3)
+    page = (ROOT / "docs" / "classroom.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in page if line in rows] == rows
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in readme if line in rows[:11]] == rows[:11]
+
+
+def test_the_committed_results_of_the_classroom_are_those_that_are_promised():
+    results = json.loads((ROOT / "benchmarks" / "results" / "classroom.json").read_text())
+    against = next(e for e in results["results"] if e["name"] == "sum")["vs"][0]
+    assert (against["baseline"], against["diff"] >= 0.05, against["ci95"][0] > 0) == ("sc", True, True)
+    entries = {(e["name"], e["schedule"]): e for e in results["schedules"]}
+    assert all(e["same"] == 1 for (_, schedule), e in entries.items() if schedule == "lossless")
+    full, lossless, confident = (entries["sum", schedule] for schedule in ("full", "lossless", "confident"))
+    assert lossless["share"] <= 0.5
+    assert confident["share"] <= 0.3
+    assert abs(confident["value"] - full["value"]) <= 0.005
