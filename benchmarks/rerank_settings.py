@@ -70,9 +70,7 @@ def add_rerank_flags(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{flag}", metavar="NAME", help=text)
     for flag, text in NUMBERS:
         group.add_argument(f"--{flag}", metavar="N", type=int, help=text)
-    group.add_argument(
-        "--delta", metavar="P", type=float, help="confident: the risk at which it stops (0.05; classroom 0.01)"
-    )
+    group.add_argument("--delta", metavar="P", type=float, help="confident: its risk (0.05; classroom 0.01)")
     group.add_argument("--temperature", metavar="T", type=float, help="of lessons and sittings (0.7; classroom 1)")
 
 
