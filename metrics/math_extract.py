@@ -33,7 +33,7 @@ _VALUE = (
 )
 _DISPLAY = re.compile(r"\s*(\\\[|\$\$)(.*?)(\\\]|\$\$|$)", re.DOTALL)
 _GIVING_UP = re.compile(
-    r"(no[_\\ ]+solution|\bno (?:real |such )?(?:solution|answer|value|number)s?\b)"
+    r"(no[_\\ ]+solution|\bno (?:(?:real|such|integer|positive|valid) )?(?:solution|answer|value|number)s?\b)"
     r"|\bno unique (?:solution|answer|value|number)\b|cannot be (?:determined|solved|found)"
     r"|impossible to (?:determine|solve|find)|(?:not|in)\s?(?:sufficient|enough) information"
     r"|not sufficient to determine",

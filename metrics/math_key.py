@@ -9,6 +9,7 @@ from functools import lru_cache
 from lbt_dspy.metrics.math_extract import giving_up
 from lbt_dspy.metrics.math_normal import number, plain, without_degrees
 from lbt_dspy.metrics.math_pool import KEPT_KEYS, LATE, fingerprint
+from lbt_dspy.metrics.math_split import CLOSE, OPEN, closing, deepest, listed, split
 from lbt_dspy.metrics.math_words import (
     AMOUNT,
     FUNCTIONS,
@@ -24,7 +25,6 @@ from lbt_dspy.metrics.math_words import (
 
 DEEPEST = 12
 
-_OPEN, _CLOSE = "([{«", ")]}»"
 _LETTER = re.compile(r"\(?([A-H])(?:\)(?:\W.*)?|[.:]\s.*)?$|\(([a-h])\)$", re.DOTALL)
 _APPROXIMATE = re.compile(
     r"\\approx|\\simeq|\(?\s*(?:or|which is|i\.e\.)\s+(?:approximately|about|roughly|around)"
@@ -52,7 +52,7 @@ _COUNTED = re.compile(rf"({AMOUNT})\s*(?:/\s*|\ba?\s+|-)(?!(?:{FUNCTIONS})\b)[a-
 _COMPOUND = re.compile(r".*\bremainder\b|\D*?[a-z]{2,},?\s+(?:and\s+)?[\d.]+\s*[a-z]{2,}", re.IGNORECASE)
 _ASSIGNED = re.compile(r"([a-zA-Z]+|\\[a-z]+)\s*=([^=]+)")
 _BUILDER = re.compile(
-    r"([a-zA-Z])\s*(?:\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\mid(?![a-z])|:|\|)\s*(?=\1\b|.*[<>]|.*\\[lgn]e)"
+    r"^\s*([a-zA-Z])\s*(?:\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\mid(?![a-z])|:|\|)\s*(?=\1\b|.*[<>]|.*\\[lgn]e)"
 )
 _VARIABLE = re.compile(r"[a-zA-Z]|\\[a-z]+")
 _SIDES = re.compile(r"\\le(?![a-z])|\\ge(?![a-z])|<|>")
@@ -64,12 +64,12 @@ def key_of(answer: str) -> str | None:
     text = plain(answer)
     if not re.search(r"\w|\\", text):
         return None
-    return _key(text) if _depth(text) <= DEEPEST else LATE + text
+    return _key(text) if deepest(text) <= DEEPEST else LATE + text
 
 
 def equation(text: str) -> str | None:
     """Return a key of an equation in x, y, z that does not change with its form, `None` when it is none."""
-    sides = _split(plain(text), "=")
+    sides = split(plain(text), "=")
     if len(sides) != 2 or len(set(re.findall(r"(?<![a-zA-Z\\])[xyz]", text))) < 2:
         return None
     values = re.search(r"\[(.*); (.*)\]", fingerprint(f"({sides[0]})-({sides[1]})"))
@@ -114,17 +114,17 @@ def _of_parts(text: str) -> str:
         return _key(rounded) if re.search(r"\d", rounded) and key.startswith(("unworked", '"')) else key
     text = _MEMBER.sub("", text)
     compound = _COMPOUND.match(text)
-    items = [text] if compound else _items(text)
+    items = [text] if compound else listed(text)
     if len(items) > 1:
         return _of_point(items, text) or _of_set(items, text)
-    if len(_split(text, "=")) > 1:
+    if len(split(text, "=")) > 1:
         return _of_chain(text)
     if r"\pm" in text and not text.startswith("\\begin"):
         return _of_set([_sum(text, "+"), _sum(text, "-")], text)
     for shape in (_matrix, _bracketed, _inequality, in_base, named, time_of_day, ratio, remainder):
-        key = shape(text)
-        if key is not None:
-            return key
+        shaped = shape(text)
+        if shaped is not None:
+            return shaped
     return key_of_words(text) if compound else _of_value(text)
 
 
@@ -132,7 +132,7 @@ def _of_point(items: list[str], text: str) -> str | None:
     """Return the key of the point that "x = 3, y = 4" is; `None` for values of one variable."""
     sides = [_ASSIGNED.fullmatch(item.strip()) for item in items]
     values = {side[1]: side[2] for side in sides if side}
-    if len(values) < len(items) or len(_split(text, "or")) > 1:
+    if len(values) < len(items) or len(split(text, "or")) > 1:
         return None
     names = sorted(values) if all(len(name) == 1 for name in values) else list(values)
     return _key(f"({', '.join(values[name] for name in names)})")
@@ -159,12 +159,12 @@ def _exact(text: str) -> tuple[str, str]:
 
 def _of_chain(text: str) -> str:
     """Return the key of the last side; of the equation where it is not a value that is stated."""
-    sides = [side.strip() for side in _split(text, "=") if side.strip()]
+    sides = [side.strip() for side in split(text, "=") if side.strip()]
     if not sides:
         return key_of_words(text)
-    if re.fullmatch("[a-zA-Z]", sides[-1]) and not re.fullmatch("[a-zA-Z]", sides[0]):
+    if _turned(sides):
         sides = sides[-1:] + sides[:-1]
-    left = set(re.findall(r"(?<![a-zA-Z\\])[xyz](?![a-zA-Z(])", sides[0]))
+    left = _unknowns(sides[0])
     bare = re.fullmatch(r"[a-zA-Z]|\([a-z, ]+\)|[a-zA-Z]\([^()]*\)", sides[0])
     if len(sides) == 2 and not bare and (len(left) > 1 or (left and sides[1] == "0")):
         return equation(text) or key_of_words(text)
@@ -174,6 +174,17 @@ def _of_chain(text: str) -> str:
         rounded = decimals is not None and abs(values[0] - values[1]) * 10**decimals <= 1
         return str(values[0]) if rounded else key_of_words(text)
     return _key(sides[-1])
+
+
+def _turned(sides: list[str]) -> bool:
+    """Whether this is "2x + 3 = y", or "6 = 2x + 3y"."""
+    if re.fullmatch("[a-zA-Z]", sides[-1]):
+        return not re.fullmatch("[a-zA-Z]", sides[0])
+    return len(sides) == 2 and number(sides[0]) is not None and len(_unknowns(sides[1])) > 1
+
+
+def _unknowns(side: str) -> set[str]:
+    return set(re.findall(r"(?<![a-zA-Z\\])[xyz](?![a-zA-Z(])", side))
 
 
 def _of_set(items: list[str], text: str) -> str:
@@ -191,35 +202,6 @@ def _of_set(items: list[str], text: str) -> str:
 
 def _members(key: str) -> list[str]:
     return key[1:-1].split(" | ") if key.startswith("{") else [key]
-
-
-def _items(text: str) -> list[str]:
-    for separator in (r"\cup", ";", ",", "and", "or"):
-        parts = _split(text, separator)
-        if len(parts) > 1:
-            return [item for part in parts if part.strip() for item in _items(part)]
-    return [text]
-
-
-def _split(text: str, separator: str) -> list[str]:
-    """Split at a sign or word that is outside of all brackets; a comma before three digits is no separator."""
-    if separator not in text:
-        return [text]
-    parts, depth, last = [], 0, 0
-    for place, sign in enumerate(text):
-        depth += (sign in _OPEN) - (sign in _CLOSE)
-        if depth <= 0 and text.startswith(separator, place) and _separates(text, separator, place):
-            parts.append(text[last:place])
-            last = place + len(separator)
-    return [*parts, text[last:]]
-
-
-def _separates(text: str, separator: str, place: int) -> bool:
-    if separator == ",":
-        return not re.match(r"(?:,\d{3})+(?!\d)", text[place:]) or not text[:place][-1:].isdigit()
-    if separator.isalpha():
-        return not text[place - 1 : place].strip() and not text[place + len(separator) :][:1].strip()
-    return separator != "=" or text[place - 1 : place] not in ("!", "<", ">")
 
 
 def _matrix(text: str) -> str | None:
@@ -240,30 +222,21 @@ def _rows(cells: list[list[str]]) -> str:
 
 def _bracketed(text: str) -> str | None:
     """Return the key of a tuple, an interval, a set, or of what stands alone in brackets."""
-    if text[0] not in _OPEN or text[-1] not in _CLOSE or _closing(text) != len(text) - 1:
+    if text[0] not in OPEN or text[-1] not in CLOSE or closing(text) != len(text) - 1:
         return None
     inside = _BUILDER.sub("", text[1:-1]) if text[0] == "«" else text[1:-1]
-    separator = ";" if len(_split(inside, ";")) > 1 else ","
-    parts = inside.split(",") if re.fullmatch(r"-?\d+(,-?\d+)+", inside) else _split(inside, separator)
+    separator = ";" if len(split(inside, ";")) > 1 else ","
+    parts = inside.split(",") if re.fullmatch(r"-?\d+(,-?\d+)+", inside) else split(inside, separator)
     if len(parts) == 1:
         return _key(inside) if inside.strip() else None
     if text.startswith("[[") and all(part.strip()[:1] == "[" for part in parts):
-        return _rows([_split(part.strip()[1:-1], ",") for part in parts])
+        return _rows([split(part.strip()[1:-1], ",") for part in parts])
     if text[0] in "«{":
         return _of_set(parts, text)
     keys = [_key(part) for part in parts]
     late = next((key for key in keys if key.startswith(LATE)), None)
     vector = text[0] == "[" and text[-1] == "]" and len(keys) > 2
     return late or ("(" if vector else text[0]) + ", ".join(keys) + (")" if vector else text[-1])
-
-
-def _closing(text: str) -> int:
-    depth = 0
-    for place, sign in enumerate(text):
-        depth += (sign in _OPEN) - (sign in _CLOSE)
-        if depth == 0:
-            return place
-    return -1
 
 
 def _inequality(text: str) -> str | None:
@@ -306,11 +279,3 @@ def _of_value(text: str) -> str:
     if re.search(r"[A-Za-z]{3,}", re.sub(rf"\\[A-Za-z]+|\b(?:{FUNCTIONS})\b", "", text)) and not re.search(r"\d", text):
         return key_of_words(text)
     return fingerprint(text) if re.search(r"\d|\\|^[a-zA-Z]\b|[+*/^-]|^[a-z]{2}$", text) else key_of_words(text)
-
-
-def _depth(text: str) -> int:
-    depth = deepest = 0
-    for sign in text:
-        depth += (sign in _OPEN) - (sign in _CLOSE)
-        deepest = max(deepest, depth)
-    return deepest
