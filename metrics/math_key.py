@@ -188,13 +188,15 @@ def _unknowns(side: str) -> set[str]:
 
 
 def _of_set(items: list[str], text: str) -> str:
-    keys = [_key(item) for item in items if item.strip()]
+    items = [item for item in items if item.strip()]
+    keys = [_key(item) for item in items]
     late = next((key for key in keys if key.startswith(LATE)), None)
     if late is not None:
         return late
     if any(key.startswith('"') for key in keys):
         return key_of_words(text)
-    shares = {str(Fraction(k) / 100): k for k, i in zip(keys, items, strict=False) if i.strip().endswith("%")}
+    percentages = [key for key, item in zip(keys, items, strict=True) if item.strip().endswith("%") and number(key)]
+    shares = {str(Fraction(key) / 100): key for key in percentages}
     members = {member for key in keys for member in _members(key)}
     members -= {shares[key] for key in members & set(shares)}
     return members.pop() if len(members) == 1 else "{" + " | ".join(sorted(members)) + "}"
@@ -242,7 +244,7 @@ def _bracketed(text: str) -> str | None:
 def _inequality(text: str) -> str | None:
     """Return the interval that an inequality of one variable is, and the two where it may not be a number."""
     other = re.fullmatch(r"[a-zA-Z]\s*\\ne(?![a-z])([^=<>\\]*)|\\mathbb\s*\{?R\}?\s*(?:\\setminus|-)\s*«([^»]*)»", text)
-    hole = other and number(other[1] or other[2])
+    hole = other and number(other[1] or other[2] or "")
     if hole is not None:
         return f"{{(-oo, {hole}) | ({hole}, oo)}}"
     signs = _SIDES.findall(text)

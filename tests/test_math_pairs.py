@@ -191,3 +191,13 @@ def test_the_mark_is_the_same_in_both_directions_and_follows_the_key(one, other)
 def test_numbers_are_taken_as_they_are(expected, output, value):
     assert math_answer(expected, output).value == value
     assert math_answer.key(7) == math_answer.key("7")
+
+
+@given(st.sampled_from(ANSWERS), st.integers(0, 30), st.integers(0, 30))
+def test_a_piece_of_an_answer_has_a_mark(answer, start, length):
+    assert mark("3", answer[start : start + length]) in (0, 1)
+
+
+@pytest.mark.parametrize("answer", [r"x \ne", r"x^2\%, 3"])
+def test_signs_out_of_place_have_a_mark(answer):
+    assert mark("3", answer) == 0
