@@ -26,9 +26,11 @@ class _MathAnswer:
 
     The answer is taken out of the text (the last `\boxed{}`, "the answer is ...", else the value of the last sentence)
     and read by Math-Verify in processes of its own. The same value in another exact form is right; so is one with
-    units, currency, degree or percent signs or `x =`, without the unit or the subscript of a base, or in other
-    brackets or case. Not right are approximations, more or fewer solutions than the reference has, expressions that are
-    left to be worked out, and texts that loop or break off. Thread-safe; never raises for a bad answer.
+    units, currency, degree or percent signs (50% is 50 and 1/2), "am" or "pm", names (`x = 3, y = 4` is `(3,4)`),
+    without the unit or the subscript of a base, or in other brackets, case or decoration. Not right are approximations,
+    more or fewer solutions than the reference has, another unit of the same kind (5 m for 5 cm), expressions that are
+    left to be worked out, and texts that loop or break off. A sum and a product, `(x+1)^2` and `x^2+2x+1`, are
+    different: the problem asks for one of them. Thread-safe; never raises for a bad answer.
 
     >>> math_answer("2", "So the answer is $\\frac{4}{2}$ dollars.").value
     1.0
@@ -49,7 +51,7 @@ class _MathAnswer:
         return _compare(reference, answer) if reference else WRONG
 
     def key(self, output: object) -> Hashable | None:
-        """Return the key of the final answer: equal keys are the same answer; `None` where there is none."""
+        """Return the key of the final answer: equal keys are the same answer, units aside; `None` where there is none."""
         answer = final_answer(_as_text(output))
         return None if answer is None else key_of(answer)
 
