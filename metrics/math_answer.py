@@ -51,7 +51,7 @@ class _MathAnswer:
         return _compare(reference, answer) if reference else WRONG
 
     def key(self, output: object) -> Hashable | None:
-        """Return the key of the final answer: equal keys are the same answer, units aside; `None` where there is none."""
+        """Return the key of the final answer: equal keys are one answer, units aside; `None` if there is none."""
         answer = final_answer(_as_text(output))
         return None if answer is None else key_of(answer)
 
