@@ -207,7 +207,9 @@ def _members(key: str) -> list[str]:
 
 
 def _matrix(text: str) -> str | None:
-    inside = re.fullmatch(r"\\begin\s*\{([pbBs]?(?:mall)?matrix|array)\}(?:\s*\{[lcr| ]+\})?(.*?)\\end\s*\{\1\}", text)
+    inside = re.fullmatch(
+        r"\\begin\s*\{([pbBs]?(?:mall)?matrix|array)\}(?:\s*\{[lcr| ]+\})?((?:(?!\\end).)*)\\end\s*\{\1\}", text
+    )
     if inside is None:
         return None
     return _rows([row.split("&") for row in inside[2].split(r"\cr") if row.strip()])

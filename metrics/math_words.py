@@ -36,7 +36,7 @@ _BASE = re.compile(r"\(?([0-9A-F]+)\)?\s*(?:_\s*\{?\s*(\w+)\s*\}?|\(?\s*(?:in )?
 _REMAINDER = re.compile(r"(\d+),?\s*(?:with )?(?:an? )?(?:R|r|rem|remainder)(?: of)?\.?\s*(\d+)")
 _SCALED = re.compile(rf"({AMOUNT})\s*(hundred|thousand|million|billion|trillion)\b")
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_QUANTITY = re.compile(rf"({AMOUNT})\s*(?!(?:{FUNCTIONS})\b)([a-zA-Z]{{2,}})\.?")
+_QUANTITY = re.compile(rf"({AMOUNT})\s*(?!(?:{FUNCTIONS}|of|on|at|by|is|to|per|for|from|with)\b)([a-zA-Z]{{2,}})\.?")
 _UNITS = {
     "length": "mm millimeter millimetre|cm centimeter centimetre|m meter metre|km kilometer kilometre"
     "|inch inches in|ft foot feet|yd yard|mi mile",

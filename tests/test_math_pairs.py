@@ -90,6 +90,7 @@ SAME = [
     ("US$5", "5.00"),
     ("7 cents", "$7$"),  # dollar signs around mathematics
     ("5 in total", "5 cm"),
+    ("1/8 of 2 feet", "1/8"),  # one quantity and not two
     ("2 feet 3 inches", "2 ft and 3 in"),
     # matrices
     (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\left[\begin{array}{c}1\\2\end{array}\right]"),
@@ -141,6 +142,7 @@ OTHER = [
     (r"\begin{pmatrix}1\\2\end{pmatrix}+t\begin{pmatrix}3\\4\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"),
     ("(x+1)^2", "x^2+2x+1"),  # factored or expanded: the problem asks for one of them
     (r"2^3 \cdot 3", "24"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}\times\begin{pmatrix}3\\4\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"),
 ]
 ONE_WAY = [
     ("2600", "2600g"),  # the letter is a unit where the reference has none, and else it may be a variable
