@@ -18,7 +18,7 @@ import dspy
 from lbt_dspy.errors import UserError, check_choice
 from lbt_dspy.exam.render import Prefix, Renderer, ScoreCall, score_call
 from lbt_dspy.lms.account import Account
-from lbt_dspy.lms.engine import SCORERS
+from lbt_dspy.lms.engine import SCORERS, ModelEngine
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.logprobs import decode
 from lbt_dspy.lms.user_lm import engine_of
@@ -28,12 +28,10 @@ if TYPE_CHECKING:
     from lbt_dspy.types import Material
 
 MARKS = ("grade", "evidence")
-SCALE = 0.5
+SCALE = 0.1
 """Of the gain, in nats per token: a gain of so much has the mark .73, twice as much .88. See docs/m1.md."""
 DIGITS = 4
 """Of a mark: so many are exact in `ExamTable`, and quick to add up."""
-ASK = {"max_tokens": 1}
-"""No server writes less."""
 
 
 def evidence_mark(gain: float, scale: float) -> float:
@@ -97,10 +95,14 @@ class EvidenceExam:
             for read in (material, ()):
                 place = (id(read), id(student))
                 if place not in prefixes:
-                    prefixes[place] = self.renderer.prefix(self.shown(read), student, engine_of(student), ASK, 0)
+                    prefixes[place] = self._prefix(read, engine_of(student))
                 calls.append(score_call(prefixes[place].call(problem.example.inputs()), answers[id(problem)]))
         replies = self.ledger.ask(calls, role=role, account=account)
         return [self._sitting(*pair) for pair in zip(replies[::2], replies[1::2], strict=True)]
+
+    def _prefix(self, material: Material, engine: ModelEngine) -> Prefix:
+        """Render without the LM's sampling settings: none matters, so LMs that differ in them alone share calls."""
+        return Prefix(self.renderer, self.shown(material), engine, {"model": engine.name, "max_tokens": 1}, 0)
 
     def _sitting(self, taught: Reply, untaught: Reply) -> Sitting:
         if taught.logprobs is None or untaught.logprobs is None:
