@@ -24,6 +24,7 @@ from lbt_dspy import (
     UserError,
     Variants,
 )
+from lbt_dspy.benchmarks.classroom.grader import StepsGrader
 from lbt_dspy.benchmarks.classroom.problems import classroom_problems, example
 from lbt_dspy.exam.evidence import SCALE, evidence_mark
 from lbt_dspy.exam.render import Renderer
@@ -117,9 +118,28 @@ def test_the_reference_is_written_as_in_a_demonstration(adapter, reference, text
     assert Renderer(SOLVE, adapter).answer_text(reference) == text
 
 
-def test_a_reference_without_the_answer_is_the_users_mistake():
-    with pytest.raises(UserError, match="has no answer 'answer'"):
-        Renderer(SOLVE, dspy.ChatAdapter()).answer_text(SOLVED.without("answer"))
+class NoTurns(dspy.ChatAdapter):
+    """Tells all that there is to say in one message."""
+
+    def format(self, signature, demos, inputs):
+        return [{"role": "user", "content": str([*demos, inputs])}]
+
+
+@pytest.mark.parametrize(
+    ("adapter", "reference", "told"),
+    [
+        (ClassroomAdapter(), SOLVED.without("answer"), "has no answer 'answer'"),
+        (ClassroomAdapter(), SOLVED.copy(answer=None), "has no answer 'answer'"),
+        (NoTurns(), SOLVED, "NoTurns must write demonstrations as a user's and an assistant's text"),
+    ],
+)
+def test_a_reference_that_cannot_be_written_is_told_before_any_call(adapter, reference, told):
+    room = Examiner(
+        dspy.Predict(SOLVE), grader=StepsGrader(), ledger=Ledger(), adapter=adapter, mark="evidence"
+    )  # a grader that does not say which field it reads
+    problem = ExamProblem(example=reference.with_inputs("question"))
+    with pytest.raises(UserError, match=told):
+        room.check([problem], [embedded_lm(CLASSROOM_STUDENTS[0])])
 
 
 def examiner(ledger=None, **options):

@@ -22,7 +22,7 @@ from lbt_dspy.lms.engine import SCORERS, ModelEngine
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.logprobs import decode
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.types import Exam, ExamReport, Mark, Reply, Seat, Sitting
+from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Reply, Seat, Sitting
 
 if TYPE_CHECKING:
     from lbt_dspy.types import Material
@@ -54,8 +54,10 @@ class EvidenceExam:
     ledger: Ledger
     scale: float
 
-    def check(self, students: Sequence[dspy.LM]) -> None:
-        """Raise `UserError` unless all students say how likely a given text is."""
+    def check(self, students: Sequence[dspy.LM], problems: Sequence[ExamProblem] = ()) -> None:
+        """Raise `UserError` unless the problems have answers and all students say how likely a given text is."""
+        for problem in problems:
+            self.renderer.answer_text(problem.example)
         for student in students:
             engine = engine_of(student)
             if not engine.scores_texts:

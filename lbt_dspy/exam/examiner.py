@@ -173,8 +173,6 @@ class Examiner:
             UserError: A problem lacks an input of the program or the answer, or a student does not say how likely a
                 text is, where marks are by evidence.
         """
-        if self._evidence is not None:
-            self._evidence.check(students)
         inputs = list(self.predictor.signature.input_fields) if self._alone else []
         answer = getattr(self.grader, "field", None)
         for problem in problems:
@@ -190,6 +188,8 @@ class Examiner:
                     f"the exam problem {start!r} has no {what} {lacking!r}; give it this field"
                     + (" and name it in with_inputs(...)" if what == "input" else "")
                 )
+        if self._evidence is not None:
+            self._evidence.check(students, problems)
 
     def _whole(self, role: str, account: Account) -> WholeProgram:
         paid = PaidProgram(program=self.program, adapter=self.adapter, ledger=self.ledger, account=account)

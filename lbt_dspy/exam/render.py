@@ -178,13 +178,14 @@ class Renderer:
             if example.get(name) is None:
                 signature = signature.delete(name)
         known = {name: example[name] for name in signature.fields}
-        *_, answered, _ = self.adapter.format(signature, [known], {name: known[name] for name in self._markers})
-        if answered["role"] != "assistant" or not isinstance(answered["content"], str):
+        messages = self.adapter.format(signature, [known], {name: known[name] for name in self._markers})
+        said = [m["content"] for m in messages[-2:-1] if m["role"] == "assistant" and isinstance(m["content"], str)]
+        if not said:
             raise UserError(
                 f"{type(self.adapter).__name__} must write demonstrations as a user's and an assistant's text for mark "
                 "'evidence' but does not; take another adapter"
             )
-        return answered["content"].strip()
+        return said[0].strip()
 
     def template(self, demos: Sequence[Any], inputs: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str] | None:
         """Return the prefix messages and the tail with a marker per input; `None` where the adapter is more subtle."""
