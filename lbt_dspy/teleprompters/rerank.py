@@ -78,7 +78,8 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
         demonstrations: Fixed demonstrations of the students' own, before every lesson.
         rationale: False: students read the question and the answer of a lesson, not how it was found.
         answer_field: The program's output field with the answer; `None`: the grader's field, else the last output.
-        predictor: Whose text is the lesson; `None`: the only predictor, or the only one that gives the answer's field.
+        predictor: Whose text is the lesson; `None`: the only predictor, or the only one that gives the answer's field
+            (where that is not said: a field that the exam's problems have too).
         adapter: Any DSPy adapter; `None`: the configured one, or `ChatAdapter`.
         lm_config: A LiteLLM YAML for students given by name.
         budget: Limits all calls of the compiled program, over its life; not beside `ledger`.
@@ -134,6 +135,10 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
         check_choice("selection", self.selection, SELECTIONS)
         make_schedule(self.schedule, delta=self.delta, seed=self.seed, selection=self.selection)
         OwnLedger(self.ledger, self.budget)
+        if self.exam is not None and not callable(getattr(self.exam, "problems", None)):
+            raise UserError(
+                f"exam must be an exam maker but got {type(self.exam).__name__}; make one of a bank, e.g. Nearest(bank)"
+            )
         students = ExamStudents(self.exam_students, self.lm_config)
         if self.selection != "maj" and (self.exam is None or not students.names):
             raise UserError(f"selection {self.selection!r} needs exam= and exam_students=; 'maj' needs none")
@@ -194,7 +199,9 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         self._till = OwnLedger(options.ledger, options.budget)
         grader = options.grader
         known = options.answer_field or (None if grader is None else getattr(grader, "field", None))
-        self._predictor, self._answer = lesson_predictor(program, options.predictor, known)
+        self._predictor, self._answer = lesson_predictor(
+            program, options.predictor, known, getattr(options.exam, "labels", ())
+        )
         taken = {name for p in program.predictors() for name in p.signature.output_fields} & set(ADDED_FIELDS)
         if taken:
             raise UserError(f"the program has an output field {min(taken)!r}, a name that the reranked program adds")
@@ -218,8 +225,10 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         dict(copy.program.named_predictors())[self._predictor].demos = list(demonstrations)
         return copy
 
-    def forward(self, **inputs: Any) -> dspy.Prediction:
+    def forward(self, *positional: Any, **inputs: Any) -> dspy.Prediction:
         """Answer one question; what the exam maker asks for (such as `unique_id`) may stand beside the inputs."""
+        if positional:
+            raise UserError("the program was called without names; give its inputs by name, e.g. program(question=...)")
         found = self.rerank(inputs)
         trace = dspy.settings.trace
         if trace is not None:
@@ -227,9 +236,9 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
             trace.extend((predictors[name], asked, given) for name, asked, given in found.trace if name in predictors)
         return found.prediction
 
-    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+    async def aforward(self, *positional: Any, **inputs: Any) -> dspy.Prediction:
         """As `forward`, in a thread of its own."""
-        return await asyncio.to_thread(self.forward, **inputs)
+        return await asyncio.to_thread(self.forward, *positional, **inputs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave keys, ledger and budget out of pickles."""
@@ -251,7 +260,7 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         Raises:
             BudgetSpentError: The next call could exceed the budget; what was answered stays in the journal.
             UserError: An input is missing, or the exam cannot be made.
-            LbTError: No sample came to an answer.
+            NoAnswerError: No sample came to an answer.
         """
         for name in AT_COMPILE:
             if name in changes:

@@ -20,7 +20,7 @@ from lbt_dspy.exam.scheduled import hold_exam
 from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.exam.table import Candidate, ExamTable
 from lbt_dspy.lms.account import Account
-from lbt_dspy.teleprompters.lessons import LessonSampler, SampledLesson, check_some
+from lbt_dspy.teleprompters.lessons import LessonSampler, NoLesson, SampledLesson, check_some
 from lbt_dspy.types import ExamProblem
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def exam_of(
 
 def sample_lessons(
     sampler: LessonSampler, inputs: Mapping[str, Any], options: LbTRerank, grader: Grader
-) -> list[SampledLesson | str]:
+) -> list[SampledLesson | NoLesson]:
     """Sample all lessons or, with a gate, as many as it asks for when their answers agree."""
     first = min(options.gate or options.rationales, options.rationales)
     sampled = sampler.sample(inputs, range(first))
