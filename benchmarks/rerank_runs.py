@@ -22,8 +22,9 @@ from lbt_dspy.metrics.statistics import LabelledRuns
 from lbt_dspy.programs.answering import AnswerTask
 from lbt_dspy.programs.math import math_program
 from lbt_dspy.teleprompters.lessons import NoLesson, SampledLesson
-from lbt_dspy.teleprompters.rerank import LbTRerank, RerankedProgram
+from lbt_dspy.teleprompters.rerank import LbTRerank
 from lbt_dspy.teleprompters.rerank_steps import Reranking
+from lbt_dspy.teleprompters.reranked import RerankedProgram
 
 T = TypeVar("T")
 Lessons = Sequence[SampledLesson | NoLesson]

@@ -6,9 +6,6 @@ section on observing the students' feedback.
 
 from __future__ import annotations
 
-import asyncio
-import copy
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,22 +16,18 @@ from dspy.teleprompt import Teleprompter
 
 from lbt_dspy.budget import Budget
 from lbt_dspy.errors import UserError, check_at_least, check_choice
-from lbt_dspy.exam.examiner import Examiner
-from lbt_dspy.exam.grading import ExactMatch, Grader
+from lbt_dspy.exam.evidence import SCALE, check_mark, check_one_sitting
+from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.makers import ExamMaker
-from lbt_dspy.exam.render import current_adapter
 from lbt_dspy.exam.schedule import make_schedule
 from lbt_dspy.exam.students import ExamStudents
-from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.own_ledger import OwnLedger
-from lbt_dspy.lms.user_lm import without_secrets
 from lbt_dspy.sampling import ROLLOUTS
-from lbt_dspy.teleprompters.lessons import NoLesson, SampledLesson, lesson_predictor
-from lbt_dspy.teleprompters.rerank_steps import ADDED_FIELDS, Reranking, exam_of, own_inputs, rerank, sample
-from lbt_dspy.types import ExamProblem
+from lbt_dspy.teleprompters.reranked import RerankedProgram
 
-AT_COMPILE = ("exam_students", "lm_config", "predictor", "answer_field", "ledger", "budget")
+SITTINGS = 3
+"""Of each student on each exam problem, as in the paper."""
 SELECTIONS = ("sum", "max", "avg", "maj")
 
 
@@ -53,7 +46,14 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
         exam: Makes the exam of a question, e.g. `Variants(bank)`. `None` only for `selection="maj"`.
         grader: Marks the students' answers, and says which answers are the same; `None`: `ExactMatch(answer)`.
         rationales: N, lessons sampled for a question, 1 to 65,536. The paper: 256; 24 is the affordable setting.
-        sittings: Sittings of each student on each exam problem after each lesson, at least 1.
+        sittings: Sittings of each student on each exam problem after each lesson, at least 1; `None`: 3, but 1 with
+            `mark="evidence"`, which takes no other number.
+        mark: Of a sitting: `grade`: the student answers, and the grader marks it; `evidence`: how much likelier the
+            lesson makes the reference answer (arXiv 2603.09803). The latter needs students that say how likely a given
+            text is (vLLM servers, `embedded/classroom-*`) and a program of one predictor; beside the calls above it
+            costs one for each student and problem of a question, and exam problems should have their solutions.
+        evidence_scale: Of `evidence`, above 0, in nats per token: the gain that has the mark .73. The same for all
+            questions; smaller makes marks more like 0 and 1.
         selection: `sum`: the answer with the largest sum of LbT scores; `max`: that of the lesson with the best one;
             `avg`: with the largest mean; `maj`: most lessons, no exam (self-consistency). Ties: more lessons, then
             first seen.
@@ -84,7 +84,9 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
     exam: ExamMaker | None = None
     grader: Grader | None = None
     rationales: int = 24
-    sittings: int = 3
+    sittings: int | None = None
+    mark: str = "grade"
+    evidence_scale: float = SCALE
     selection: str = "sum"
     schedule: str = "lossless"
     delta: float = 0.05
@@ -108,7 +110,10 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
             raise UserError(
                 f"rationales must be at most {ROLLOUTS} but got {self.rationales}; ask with several seeds for more"
             )
-        check_at_least("sittings", self.sittings, 1, "it is the number of sittings on each exam problem")
+        check_at_least("sittings", self.sittings_held, 1, "it is the number of sittings on each exam problem")
+        check_mark(self.mark, self.evidence_scale)
+        if self.mark == "evidence":
+            check_one_sitting(self.sittings_held)
         check_at_least("in_flight", self.in_flight, 1, "1 asks one sitting after the other")
         check_at_least("seed", self.seed, 0, "seeds are whole numbers")
         if self.gate is not None:
@@ -127,6 +132,13 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
         students = ExamStudents(self.exam_students, self.lm_config)
         if self.selection != "maj" and (self.exam is None or not students.names):
             raise UserError(f"selection {self.selection!r} needs exam= and exam_students=; 'maj' needs none")
+
+    @property
+    def sittings_held(self) -> int:
+        """Sittings of each student on each exam problem after each lesson, also where `sittings` leaves it open."""
+        if self.sittings is None:
+            return 1 if self.mark == "evidence" else SITTINGS
+        return self.sittings
 
     def compile(
         self,
@@ -148,157 +160,3 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
         program = student.deepcopy()
         program._compiled = False  # else DSPy takes it for frozen, and would not save it
         return RerankedProgram(program, self)
-
-
-class RerankedProgram(dspy.Module):  # type: ignore[misc]
-    """A program that answers as `LbTRerank` says; called like the program that it holds.
-
-    Its `dspy.Prediction` has the fields of the program's, and beside them:
-
-    * `lbt_score`: of the chosen lesson, in [0, 1]; `None` when it was not examined (all lessons agreed);
-    * `votes`: answer to number of lessons, most first;
-    * `lessons`: all lessons, as `LessonRecord`;
-    * `exam`: how the exam went, as `ExamRecord`.
-
-    An exam that a schedule stopped early has marks for the lessons that were in doubt: enough for the choice, but no
-    LbT scores to compare lessons by; use `schedule="full"` for those. The same question has the same lessons, unless
-    its LM has another `rollout_id`, as `dspy.BestOfN` and other optimisers set it to try again.
-
-    Attributes:
-        program: The program. Other optimisers compile its predictors; DSPy saves them.
-        exam_students: The exam students, saved by name.
-    """
-
-    def __init__(self, program: dspy.Module, options: LbTRerank) -> None:
-        super().__init__()
-        self.program = program
-        self.exam_students = ExamStudents(options.exam_students, options.lm_config)
-        self._options = Options(options)
-        self._till = OwnLedger(options.ledger, options.budget)
-        grader = options.grader
-        known = options.answer_field or (None if grader is None else getattr(grader, "field", None))
-        self._predictor, self._answer = lesson_predictor(
-            program, options.predictor, known, getattr(options.exam, "labels", ())
-        )
-        taken = {name for p in program.predictors() for name in p.signature.output_fields} & set(ADDED_FIELDS)
-        if taken:
-            raise UserError(f"the program has an output field {min(taken)!r}, a name that the reranked program adds")
-
-    @property
-    def options(self) -> LbTRerank:
-        """What `LbTRerank` was asked for."""
-        return self._options.value
-
-    def exam_problems(self, inputs: Mapping[str, Any]) -> Sequence[ExamProblem]:
-        """Return the exam of a question.
-
-        Raises:
-            UserError: It cannot be made.
-        """
-        return exam_of(self.program, inputs, self.options)[1]
-
-    def with_demonstrations(self, demonstrations: Sequence[dspy.Example]) -> RerankedProgram:
-        """Return a copy whose teacher reads these demonstrations: the fair baseline gives it the exam's problems."""
-        copy: RerankedProgram = self.deepcopy()
-        dict(copy.program.named_predictors())[self._predictor].demos = list(demonstrations)
-        return copy
-
-    def forward(self, *positional: Any, **inputs: Any) -> dspy.Prediction:
-        """Answer one question; what the exam maker asks for (such as `unique_id`) may stand beside the inputs."""
-        if positional:
-            raise UserError("the program was called without names; give its inputs by name, e.g. program(question=...)")
-        found = self.rerank(inputs)
-        trace = dspy.settings.trace
-        if trace is not None:
-            predictors = dict(self.program.named_predictors())
-            trace.extend((predictors[name], asked, given) for name, asked, given in found.trace if name in predictors)
-        return found.prediction
-
-    async def aforward(self, *positional: Any, **inputs: Any) -> dspy.Prediction:
-        """As `forward`, in a thread of its own."""
-        return await asyncio.to_thread(self.forward, *positional, **inputs)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave keys, ledger and budget out of pickles."""
-        return {**super().__getstate__(), "program": without_secrets(self.program)}
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> RerankedProgram:
-        copied = memo[id(self)] = type(self).__new__(type(self))
-        copied.__setstate__(copy.deepcopy(super().__getstate__(), memo))
-        return copied
-
-    def sample(
-        self, inputs: Mapping[str, Any], *, account: Account | None = None, **changes: Any
-    ) -> list[SampledLesson | NoLesson]:
-        """Sample the lessons of one question, for `rerank` to judge in several ways.
-
-        Args:
-            inputs: As `forward` takes them.
-            account: Where the calls are counted.
-            changes: As in `rerank`.
-
-        Raises:
-            BudgetSpentError: The next call could exceed the budget; what was answered stays in the journal.
-        """
-        options = self._changed(changes)
-        asked = own_inputs(self.program, inputs, () if options.exam is None else options.exam.about)
-        return sample(
-            self.program, asked, options=options, examiner=self._examiner(options),
-            adapter=current_adapter(options.adapter), account=Account() if account is None else account,
-        )  # fmt: skip
-
-    def rerank(
-        self,
-        inputs: Mapping[str, Any],
-        *,
-        account: Account | None = None,
-        sampled: Sequence[SampledLesson | NoLesson] | None = None,
-        **changes: Any,
-    ) -> Reranking:
-        """Answer one question, with the record of how.
-
-        Args:
-            inputs: As `forward` takes them.
-            account: Where the calls are counted.
-            sampled: Its lessons, from `sample`; `None`: sample them.
-            changes: Options of `LbTRerank` for this call alone, e.g. `selection="max"`.
-
-        Raises:
-            BudgetSpentError: The next call could exceed the budget; what was answered stays in the journal.
-            UserError: An input is missing, or the exam cannot be made.
-            NoAnswerError: No sample came to an answer.
-        """
-        options = self._changed(changes)
-        return rerank(
-            self.program, inputs, options=options, examiner=self._examiner(options), students=self.exam_students,
-            answer=self._answer, adapter=current_adapter(options.adapter),
-            account=Account() if account is None else account, sampled=sampled,
-        )  # fmt: skip
-
-    def _changed(self, changes: Mapping[str, Any]) -> LbTRerank:
-        for name in AT_COMPILE:
-            if name in changes:
-                raise UserError(f"{name} cannot be changed for one call; compile another program with it")
-        return dataclasses.replace(self.options, **changes)
-
-    def _examiner(self, options: LbTRerank) -> Examiner:
-        grader = ExactMatch(self._answer) if options.grader is None else options.grader
-        return Examiner(
-            self.program, predictor=self._predictor, grader=grader, ledger=self._till.ledger, adapter=options.adapter,
-            config=options.config, seed=options.seed, demonstrations=options.demonstrations,
-            rationale=options.rationale,
-        )  # fmt: skip
-
-
-class Options:
-    """Holds the options of a program, which copies share and pickles keep without LMs, ledger and budget."""
-
-    def __init__(self, value: LbTRerank) -> None:
-        self.value = value
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Options:
-        return self
-
-    def __getstate__(self) -> dict[str, Any]:
-        names = ExamStudents(self.value.exam_students, self.value.lm_config).names
-        return {"value": dataclasses.replace(self.value, exam_students=tuple(names), ledger=None, budget=None)}
