@@ -145,7 +145,9 @@ def test_teaching_beats_voting_and_schedules_save_what_they_promise(tmp_path):
     assert main(["--task", "classroom", "--quiet", "--out", str(tmp_path / "run")]) == 0
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     committed = json.loads((ROOT / "benchmarks" / "results" / "classroom.json").read_text())
-    assert results["results"] == committed["results"]
+    for entry, known in zip(results["results"], committed["results"], strict=True):
+        assert entry["name"] == known["name"]
+        assert entry["value"] == pytest.approx(known["value"], abs=0.01)  # another processor may round a draw otherwise
     rows = {entry["name"]: entry for entry in results["results"]}
     against = next(v for v in rows["sum"]["vs"] if v["baseline"] == "sc")
     assert against["diff"] >= 0.05
