@@ -54,7 +54,7 @@ def plot_scores(path: Path, results: Results) -> None:
     s, scores = results["settings"], results["lbt_scores"]
     schedule = next((e["schedule"] for e in results["results"] if e["name"] == s["selection"]), "full")
     stopped = "" if schedule == "full" else f" ({schedule} exams: only lessons in doubt have marks)"
-    figure = _figure(results, f"lessons of the row {s['selection']}{stopped}", (7.2, 4.0))
+    figure = _figure(results, f"lessons of the row {s['selection']}", (7.2, 4.0))
     axes = figure.subplots()
     bars = min(MOST_BARS, s["exam_problems"] * s["sittings"] * len(results["models"]["students"]))
     for shift, name, colour in ((-1, "right", RIGHT), (1, "wrong", WRONG)):
@@ -70,7 +70,7 @@ def plot_scores(path: Path, results: Results) -> None:
         axes.text(0.5, 0.5, "no lesson was examined", ha="center", transform=axes.transAxes)
     if bars < 10:
         axes.set_xticks([k / bars for k in range(bars + 1)], ["0", *(f"{k}/{bars}" for k in range(1, bars)), "1"])
-    axes.set_xlabel("LbT score of a lesson")
+    axes.set_xlabel(f"LbT score of a lesson{stopped}")
     axes.set_ylabel("share of lessons (%)")
     _tidy(axes)
     figure.savefig(path, dpi=150)
