@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
         description="Compare two runs on the same held-out examples: for each row its value in both and the paired "
         "difference, with intervals.",
     )
-    p.add_argument("a", metavar="A.JSON", help="the results.json of one run")
+    p.add_argument("a", metavar="A.JSON", help="the results.json of one run, or its folder")
     p.add_argument("b", metavar="B.JSON", help="the results.json of the other")
     p.add_argument("--rows", metavar="ROW,ROW", help="only these rows (all that both have)")
     return p
@@ -68,12 +68,11 @@ def read_results(path: str) -> Results:
     Raises:
         UserError: It is none, or one of a version that kept no held-out answers.
     """
+    file = Path(path, "results.json") if Path(path).is_dir() else Path(path)
     try:
-        results = json.loads(Path(path).read_text(encoding="utf-8"))
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder; name the results.json in it") from None
+        results = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); name the results.json of a run") from None
+        raise UserError(f"{file} cannot be read ({error.strerror}); name the results.json of a run") from None
     except ValueError:
         results = None
     if not isinstance(results, dict) or not KEYS <= set(results):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import dspy
     from rich.console import Console
 
+    from lbt_dspy.journal import Journal
     from lbt_dspy.lms.ledger import Ledger
 
 WIDE = 140
@@ -50,6 +51,14 @@ def console(*, errors: bool = False) -> Console:
 
     terminal = (sys.stderr if errors else sys.stdout).isatty()
     return Console(width=None if terminal else WIDE, highlight=False, soft_wrap=True, stderr=errors)
+
+
+def sent_line(journal: Journal) -> str:
+    """Return what a run that stopped early has spent."""
+    spent, unpriced = journal.spent(), journal.unpriced()
+    cost = dollars(None if unpriced and not spent else spent)
+    some = " for those with a known price" if unpriced and spent else ""
+    return f"requests sent: {journal.sent():,}; cost: {cost}{some}"
 
 
 def check_json_path(path: str | None) -> None:

@@ -35,7 +35,7 @@ LAYOUTS = (("teaching.jsonl", "exam.jsonl"), ("test.jsonl", "train.jsonl"))
 """Files of teaching problems and of the bank: those of `prepare`, and those of GSM8K."""
 FOLDER = "math181"
 """Where the paper's data lies in the folder that LBT_DATA_DIR names."""
-PREPARE = "python benchmarks/math_task.py prepare"
+PREPARE = "python benchmarks/math_task.py prepare --math500 DIR --snapshots DIR DIR DIR --out DIR"
 
 
 @dataclass(frozen=True, kw_only=True)

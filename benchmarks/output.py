@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lbt_dspy.benchmarks.compare import Comparison, Runner, labels_of
-from lbt_dspy.benchmarks.console import console, print_calls
+from lbt_dspy.benchmarks.console import console, print_calls, sent_line
 from lbt_dspy.benchmarks.held_out import UNREADABLE
 from lbt_dspy.benchmarks.outcome import ORDER, command_of, coverage_of
 from lbt_dspy.benchmarks.plan import call_costs, largest_plan
@@ -223,7 +223,7 @@ def partial_table(runner: Runner, comparison: Comparison, *, errors: bool = Fals
     if not comparison.rows or not any(row.reports for row in comparison.rows.values()):
         out.print("  no row is complete")
     journal = runner.ledger.journal
-    out.print(f"  requests sent: {journal.sent():,}; known cost: {dollars(journal.spent())}")
+    out.print(f"  {sent_line(journal)}")
 
 
 def print_plan(runner: Runner, retries: int) -> None:

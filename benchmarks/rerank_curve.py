@@ -17,8 +17,9 @@ def accuracy_by_lessons(runner: RerankRunner, row: Row) -> list[float]:
     right: list[list[bool]] = [[] for _ in range(runner.settings.rationales)]
     for run in row.answers:
         for problem, answer in zip(runner.task.teaching, run, strict=True):
-            if answer.found is not None:
-                marks = _right_by_lessons(runner, rule, problem, answer.found.lessons)
+            if answer.right is not None:
+                found = answer.found
+                marks = [False] if found is None else _right_by_lessons(runner, rule, problem, found.lessons)
                 for most in range(runner.settings.rationales):
                     right[most].append(marks[min(most, len(marks) - 1)])
     return [round(sum(column) / len(column), 6) for column in right if column]

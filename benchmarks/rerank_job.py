@@ -13,17 +13,17 @@ from typing import Any
 
 import dspy
 
-from lbt_dspy.benchmarks.console import console, print_calls
+from lbt_dspy.benchmarks.console import console, print_calls, sent_line
 from lbt_dspy.benchmarks.outcome import command_of
 from lbt_dspy.benchmarks.rerank_plan import call_costs, largest_plan
 from lbt_dspy.benchmarks.rerank_plots import plot_accuracy, plot_scores
-from lbt_dspy.benchmarks.rerank_results import HEADINGS, notes, results_of, short, table_cells
+from lbt_dspy.benchmarks.rerank_results import HEADINGS, exam_sizes, notes, results_of, short, short_exams, table_cells
 from lbt_dspy.benchmarks.rerank_runs import ORDER, RerankRunner, Row, task_of
 from lbt_dspy.benchmarks.rerank_settings import RerankSettings
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.report import dollars, markdown_table, percent
+from lbt_dspy.report import markdown_table, percent
 
 
 class Job:
@@ -46,8 +46,13 @@ class Job:
         runner = self._new_runner(ledger, str)
         lms = {engine_of(lm).name: lm for lm in self.lms}
         out = print_calls(largest_plan(runner), lms, lambda role, lm: call_costs(runner, role, lm), retries)
-        out.print(f"{len(self._task.teaching):,} questions. The schedules lossless and confident mostly save half")
-        out.print("of the students' calls or more. Gates: --max-calls, --max-cost. Fewer calls: --limit, --rationales.")
+        out.print(
+            f"{len(self._task.teaching):,} questions, full exams. Lessons that are the same are examined once, and"
+        )
+        out.print("--schedule lossless or confident stops exams early: docs/schedules.md has what that saves.")
+        for line in short_exams(exam_sizes(runner), self._settings.exam_problems):
+            out.print(line)
+        out.print("Gates: --max-calls, --max-cost. Fewer calls: --limit, --rationales.")
         ledger.close()
 
     def begin(self, ledger: Ledger, tell: Callable[[str], None], folder: Path) -> int:
@@ -132,16 +137,17 @@ class Job:
         if not any(row.answers for row in self._rows.values()):
             out.print("  no row is complete")
         journal = self._runner.ledger.journal
-        out.print(f"  requests sent: {journal.sent():,}; known cost: {dollars(journal.spent())}")
+        out.print(f"  {sent_line(journal)}")
 
 
 def heading(results: Mapping[str, Any]) -> str:
     """Return the title of a run."""
     s = results["settings"]
+    gate = "" if s["gate"] is None else f"gate {s['gate']}; "
     return (
         f"{results['task']} ({s['data']}): {s['questions']} questions, {s['rationales']} lessons each; exams: "
         f"{s['exam_problems']} problems ({s['exam']}), {s['sittings']} sittings, {s['schedule']}; "
-        f"seeds {','.join(map(str, results['seeds']))}"
+        f"{gate}seeds {','.join(map(str, results['seeds']))}"
     )
 
 

@@ -26,7 +26,8 @@ def largest_plan(runner: RerankRunner) -> Counter[tuple[str, str]]:
     plan: Counter[tuple[str, str]] = Counter()
     plan["teacher", engine_of(runner.teacher).name] = questions * 2 * (1 + s.rationales)
     for student in runner.students:
-        plan["students", engine_of(student).name] += questions * s.rationales * s.exam_problems * s.sittings
+        held = sum(runner.exam_sizes) * len(s.seeds)
+        plan["students", engine_of(student).name] += held * s.rationales * s.sittings
     return plan
 
 

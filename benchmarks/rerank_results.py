@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from lbt_dspy.benchmarks.held_out import DIGEST_BYTES, lines_of
 from lbt_dspy.benchmarks.outcome import calls_by_role, calls_made, versions
 from lbt_dspy.benchmarks.rerank_runs import EXAMINED, ORDER, RIGHT, WRONG, RerankRunner, Row
 from lbt_dspy.benchmarks.rerank_settings import NAMES
+from lbt_dspy.lms.embedded import PREFIX as EMBEDDED
 from lbt_dspy.lms.recorded import PREFIX as RECORDED
 from lbt_dspy.metrics.labels import Accuracy
 from lbt_dspy.metrics.statistics import paired_bootstrap
@@ -41,6 +43,7 @@ def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) ->
             "data": runner.task.source,
             "questions": len(teaching),
             "bank": len(runner.task.bank),
+            "exam_sizes": exam_sizes(runner),
             "dropped": dict(runner.task.dropped),
             "selection": settings.selection,
             **{name: getattr(settings, name) for name in NAMES},
@@ -163,6 +166,25 @@ def short(name: str) -> str:
     return RECORDED + "@".join(Path(part).name for part in name.removeprefix(RECORDED).split("@"))
 
 
+def exam_sizes(runner: RerankRunner) -> dict[str, int]:
+    """Return how many questions have so many exam problems."""
+    return {str(size): count for size, count in sorted(Counter(runner.exam_sizes).items())}
+
+
+def short_exams(sizes: Mapping[str, int], wanted: int) -> list[str]:
+    """Return a line on the questions that have too few exam problems, where there are any."""
+    none, questions = sizes.get("0", 0), sum(sizes.values())
+    fewer = sum(count for size, count in sizes.items() if 0 < int(size) < wanted)
+    said = [f"{fewer:,} with fewer exam problems than the {wanted} asked for"] if fewer else []
+    said += [f"{none:,} without any: the majority decides there"] if none else []
+    return [f"Of {questions:,} questions {' and '.join(said)}."] if said else []
+
+
+def in_process(name: str) -> bool:
+    """Return whether a model of this name runs in the process: what it did not answer it never will."""
+    return name.startswith((RECORDED, EMBEDDED))
+
+
 def notes(results: Mapping[str, Any], lost: int) -> list[str]:
     """Return the lines under the table."""
     calls, entries = results["calls"], results["results"]
@@ -170,22 +192,24 @@ def notes(results: Mapping[str, Any], lost: int) -> list[str]:
         "Accuracy in %; intervals: paired bootstrap over the questions, 2,000 resamples. few-shot rows give the "
         "teacher the exam problems with their answers as examples. changed: majorities that the exam overturned. "
         "cover: measured share of the sittings (or answers). teacher, students: the calls that a row needs by itself. "
-        "saved: sittings of the full exam to those that the schedule asked.",
+        "saved: sittings of the full exam (lessons that are the same count once) to those that the schedule asked.",
         f"Calls made in all: teacher {calls['teacher']:,}, students "
         f"{', '.join(f'{short(name)} {n:,}' for name, n in calls['students'].items()) or '0'}; cost "
         f"{dollars(results['cost_usd'])}; {results['seconds']:.0f} s.",
     ]
     failed = max((entry["failed_calls"] for entry in entries), default=0)
     if failed:
-        said.append(
-            f"Some calls got no usable reply (up to {failed:,} in one row): not measured, in no score; --resume asks "
-            "them again."
-        )
+        names = [results["models"]["teacher"], *results["models"]["students"]]
+        again = "" if all(map(in_process, names)) else "; --resume asks them again"
+        said.append(f"Some calls got no usable reply (up to {failed:,} in one row): not measured, in no score{again}.")
     samples = max((entry["lost_samples"] for entry in entries), default=0)
     if samples:
         said.append(f"Up to {samples:,} samples of a row gave no lesson (a failed call, or no readable answer).")
     if results["settings"]["schedule"] == "confident":
         said.append("max has no confident schedule: its exams were lossless.")
+    said += short_exams(results["settings"]["exam_sizes"], results["settings"]["exam_problems"])
+    if results["models"]["teacher"].startswith(RECORDED):
+        said.append("A recorded teacher replays its outputs, whatever examples and temperature it is asked with.")
     if lost > 0:
         said.append(f"{lost} requests were in flight when a run of this folder was stopped; they were sent again.")
     return said

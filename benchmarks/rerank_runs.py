@@ -11,7 +11,7 @@ import dspy
 
 from lbt_dspy.benchmarks.math_task import check_variants, load_math
 from lbt_dspy.benchmarks.rerank_settings import RerankSettings
-from lbt_dspy.errors import LbTError, UserError
+from lbt_dspy.errors import NoAnswerError
 from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
 from lbt_dspy.exam.paid_program import in_threads
 from lbt_dspy.lms.account import Account
@@ -34,8 +34,9 @@ class Answered:
     """One question's answer in one row."""
 
     right: bool | None
-    """`None`: no sample came to an answer since calls were lost."""
+    """`None`: no sample came to an answer since calls were lost. An answer that cannot be read is wrong."""
     found: Reranking | None
+    """`None`: no sample came to an answer."""
 
 
 @dataclass
@@ -82,6 +83,12 @@ class RerankRunner:
                 work = [functools.partial(answer, problem) for problem in self.task.teaching]
                 row.answers.append(in_threads(self.ledger, work, most=QUESTIONS_AT_ONCE))
 
+    @functools.cached_property
+    def exam_sizes(self) -> tuple[int, ...]:
+        """The number of exam problems that each question has."""
+        program = self.reranked(self.settings.seeds[0])
+        return tuple(len(program.exam_problems(asked_of(program, problem))) for problem in self.task.teaching)
+
     def reranked(self, seed: int) -> RerankedProgram:
         """Return the program of M1."""
         s = self.settings
@@ -101,15 +108,10 @@ class RerankRunner:
         return "lossless" if name == "max" and self.settings.schedule == "confident" else self.settings.schedule
 
     def _answer(self, program: RerankedProgram, row: Row, problem: dspy.Example) -> Answered:
-        inputs = {**problem.inputs(), **{name: problem[name] for name in maker_fields(program) if name in problem}}
         try:
-            found = self._found(program, row.name, inputs, row.account)
-        except UserError:
-            raise
-        except LbTError as error:
-            if type(error) is not LbTError:
-                raise
-            return Answered(right=None, found=None)
+            found = self._found(program, row.name, asked_of(program, problem), row.account)
+        except NoAnswerError as error:
+            return Answered(right=False if error.measured else None, found=None)
         return Answered(right=self.task.right(problem, found.prediction), found=found)
 
     def _found(self, program: RerankedProgram, name: str, inputs: Mapping[str, Any], account: Account) -> Reranking:
@@ -124,10 +126,11 @@ class RerankRunner:
         return program.rerank(inputs, account=account, **changes)
 
 
-def maker_fields(program: RerankedProgram) -> tuple[str, ...]:
-    """Return the fields of a question that its exam maker asks for."""
+def asked_of(program: RerankedProgram, problem: dspy.Example) -> dict[str, Any]:
+    """Return what the program is called with: a question's inputs, and the fields that its exam maker asks for."""
     exam = program.options.exam
-    return () if exam is None else exam.about
+    about = () if exam is None else exam.about
+    return {**problem.inputs(), **{name: problem[name] for name in about if name in problem}}
 
 
 def task_of(settings: RerankSettings) -> AnswerTask:

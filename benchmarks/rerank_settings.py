@@ -113,6 +113,11 @@ def _check(settings: RerankSettings) -> None:
             check_at_least(f"--{flag}", value, 2 if flag == "gate" else 1, "see --help for the default")
     if not settings.temperature >= 0:
         raise UserError(f"--temperature must be at least 0 but got {settings.temperature}; see --help for the default")
+    if settings.gate is not None and settings.gate > settings.rationales:
+        raise UserError(
+            f"--gate must be at most --rationales, {settings.rationales}, but got {settings.gate}: so many lessons are "
+            "never sampled"
+        )
     if settings.schedule == "confident" and settings.selection == "max":
         raise UserError("--schedule confident is for --selection sum or avg but got max; take --schedule lossless")
     if not 0 <= settings.delta < 0.5:

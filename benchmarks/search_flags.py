@@ -26,7 +26,10 @@ WORDS = (
     ("search", "utility (credits each exemplar), beam (the paper's loop) or tpe (an Optuna study)"),
     ("init", "train (random exemplars) or generate (the teacher writes them from the question)"),
     ("evaluator", "beam: full, or halving, rejects, ucb: score within --evaluations"),
-    ("selection", "M3: who is scored, teacher or students; M1: how the answer is chosen, sum, max or avg"),
+    (
+        "selection",
+        "M3: who is scored, teacher or students; M1: sum, max or avg, for lbt_scores.png (the table has all)",
+    ),
     ("scoring", "auto, metric or likelihood; auto uses label probabilities in exams where models give them"),
 )
 NAMES = (*(flag.replace("-", "_") for flag, _ in (*NUMBERS, *WORDS)), "typed_feedback")

@@ -123,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
     models.add_argument("--config", metavar="FILE", help="a LiteLLM YAML whose model names may be used")
     data = p.add_argument_group("data")
     data.add_argument("--data", metavar="DIR", help="folder with the task's JSONL files, or hf; default: shipped")
-    data.add_argument("--filter", metavar="FIELD=VALUE", action="append", help="use only such rows (repeatable)")
+    data.add_argument("--filter", metavar="FIELD=VALUE", action="append", help="M3: use only such rows (repeatable)")
     add_search_flags(p)
     add_rerank_flags(p)
     run = p.add_argument_group("run")

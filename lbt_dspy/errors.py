@@ -33,6 +33,15 @@ class StoppedError(LbTError):
     """The run was stopped (by an error elsewhere, or Ctrl-C) before this call was answered."""
 
 
+class NoAnswerError(LbTError):
+    """A program came to no answer in any of its samples."""
+
+    def __init__(self, message: str, *, measured: bool) -> None:
+        super().__init__(message)
+        self.measured = measured
+        """Whether its models answered every call, so that no answer is a wrong answer; else nothing is known of it."""
+
+
 class CallFailedError(LbTError):
     """One call got no usable reply within its retries: the sitting is not measured (`None`), never 0."""
 

@@ -47,6 +47,8 @@ class Mark:
     """In [0, 1]; `None`: not measured."""
     reason: str | None = None
     """Why the value is 0 or None, where there is more to say than "wrong"."""
+    gain: float | None = None
+    """Of marks by evidence: how much likelier the lesson made the reference answer, in nats per token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,7 @@ class Sitting:
     """One attempt of one student at one exam problem."""
 
     fields: dict[str, object] | None
-    """The output fields that were read out of the reply; `None` when nothing could be read or measured."""
+    """The output fields that were read out of the reply; `None` when nothing was written, could be read or measured."""
     mark: Mark
     probabilities: Mapping[str, float] | None = None
     """Of each label, where they were asked for and could be read."""

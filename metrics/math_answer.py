@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import dspy
 
 from lbt_dspy.errors import UserError
-from lbt_dspy.metrics.math_extract import GAVE_UP, final_answer
+from lbt_dspy.metrics.math_extract import GAVE_UP, UNDETERMINED, final_answer
 from lbt_dspy.metrics.math_key import key_of
-from lbt_dspy.metrics.math_normal import number, plain
 from lbt_dspy.metrics.math_pool import KEPT_KEYS, LATE
+from lbt_dspy.metrics.math_same import contradict, same, side
 from lbt_dspy.types import Mark
 
 RIGHT = Mark(value=1.0)
@@ -27,9 +26,11 @@ class _MathAnswer:
 
     The answer is taken out of the text (the last `\boxed{}`, "the answer is ...", else the value of the last sentence)
     and read by Math-Verify in processes of its own. The same value in another exact form is right; so is one with
-    units, currency, degree or percent signs or `x =`, without the unit or the subscript of a base, or in other
-    brackets or case. Not right are approximations, more or fewer solutions than the reference has, expressions that are
-    left to be worked out, and texts that loop or break off. Thread-safe; never raises for a bad answer.
+    units, currency, degree or percent signs (50% is 50 and 1/2), "am" or "pm", names (`x = 3, y = 4` is `(3,4)`),
+    without the unit or the subscript of a base, or in other brackets, case or decoration. Not right are approximations,
+    more or fewer solutions than the reference has, another unit of the same kind (5 m for 5 cm), expressions that are
+    left to be worked out, and texts that loop or break off. A sum and a product, `(x+1)^2` and `x^2+2x+1`, are
+    different: the problem asks for one of them. Thread-safe; never raises for a bad answer.
 
     >>> math_answer("2", "So the answer is $\\frac{4}{2}$ dollars.").value
     1.0
@@ -37,21 +38,21 @@ class _MathAnswer:
     '2'
     """
 
-    def __call__(self, expected: str, output: str) -> Mark:
+    def __call__(self, expected: object, output: object) -> Mark:
         """Return mark 1 or 0; a 0 has a reason where no answer was found, or where reading it took too long.
 
         Args:
-            expected: The reference answer alone, as data sets write it (LaTeX or text).
-            output: The whole text of a model, or an answer alone.
+            expected: The reference answer alone, as data sets write it (LaTeX, text or a number).
+            output: The whole text of a model, or an answer alone; `None` is no answer.
         """
-        answer = final_answer(output) if output else None
+        answer, reference = final_answer(_as_text(output)), _as_text(expected)
         if answer is None:
             return UNANSWERED
-        return _compare(expected, answer) if expected else WRONG
+        return _compare(reference, answer) if reference else WRONG
 
-    def key(self, output: str) -> Hashable | None:
-        """Return the key of the final answer: equal keys are the same answer; `None` where there is none."""
-        answer = final_answer(output) if output else None
+    def key(self, output: object) -> Hashable | None:
+        """Return the key of the final answer: equal keys are one answer, units aside; `None` if there is none."""
+        answer = final_answer(_as_text(output))
         return None if answer is None else key_of(answer)
 
 
@@ -74,7 +75,7 @@ class MathAnswer:
         Raises:
             UserError: The program, or the reference, gives no such field.
         """
-        return math_answer(self._text(expected), self._text(output))
+        return math_answer(self._value(expected), self._value(output))
 
     def key(self, output: Mapping[str, Any]) -> Hashable | None:
         """Return the key of the field's answer.
@@ -82,22 +83,25 @@ class MathAnswer:
         Raises:
             UserError: The program gives no such field.
         """
-        return math_answer.key(self._text(output))
+        return math_answer.key(self._value(output))
 
-    def _text(self, output: Mapping[str, Any]) -> str:
+    def _value(self, output: Mapping[str, Any]) -> object:
         if self.field not in output:
             known = ", ".join(map(str, output.keys())) or "nothing"
             raise UserError(f"the program's prediction has no field {self.field!r}, only {known}; return it too")
-        value = output[self.field]
-        return "" if value is None else str(value)
+        return output[self.field]
 
 
 @lru_cache(maxsize=KEPT_KEYS)
 def _compare(expected: str, answer: str) -> Mark:
-    gold, key = key_of(_bare(expected)), key_of(answer)
+    expected = _bare(expected)
+    gold, key = key_of(expected), key_of(answer)
     if gold is None or key is None:
         return WRONG if key else UNANSWERED
-    if gold == key or (key != GAVE_UP and any(same(expected, gold, answer, key) for same in _LENIENT)):
+    reference, given = side(expected, gold), side(answer, key)
+    if gold == key:
+        return WRONG if contradict(reference, given) else RIGHT
+    if key not in (GAVE_UP, UNDETERMINED) and same(reference, given):
         return RIGHT
     return TOO_LONG if key.startswith(LATE) or gold.startswith(LATE) else WRONG
 
@@ -107,42 +111,5 @@ def _bare(expected: str) -> str:
     return final_answer(expected) or expected if "boxed" in expected else expected
 
 
-def _without_base(expected: str, gold: str, answer: str, key: str) -> bool:
-    return re.fullmatch(r"\w+_\d+", gold) is not None and gold.split("_")[0] == key
-
-
-def _as_percentage(expected: str, gold: str, answer: str, key: str) -> bool:
-    value, reference = number(key), number(gold)
-    if value is None or reference is None or "%" not in answer:
-        return False
-    return value == 100 * reference or 100 * value == reference
-
-
-def _with_unit(expected: str, gold: str, answer: str, key: str) -> bool:
-    """One letter after a number may be a unit or a variable; where the reference is a number it is a unit."""
-    unit = re.fullmatch(r"(.*\d)\s*[gmshLltNJWVCFK]", plain(answer))
-    return unit is not None and number(gold) is not None and number(unit[1]) == number(gold)
-
-
-def _same_words(expected: str, gold: str, answer: str, key: str) -> bool:
-    """A name or word may stand first or last in a sentence."""
-    if not gold.startswith('"') or not key.startswith('"'):
-        return False
-    word, sentence = re.escape(gold.strip('"')), key.strip('"')
-    first = re.match(rf"{word}(?!\w)(?! (?:or|and)\b)", sentence)
-    return first is not None or re.search(rf"(?<!\bnot)(?<!\bor)(?<!\bnor)(?<!\band) {word}$", sentence) is not None
-
-
-def _same_letter(expected: str, gold: str, answer: str, key: str) -> bool:
-    return (
-        re.fullmatch(r"\([A-H]\)", gold) is not None
-        and re.search(rf"(?<!\w){re.escape(gold)}$", plain(answer)) is not None
-    )
-
-
-def _unbracketed(expected: str, gold: str, answer: str, key: str) -> bool:
-    """The coordinates of a point may stand without their brackets."""
-    return gold.startswith("(") and gold.endswith(")") and "," in answer and key_of(f"({answer})") == gold
-
-
-_LENIENT = (_without_base, _as_percentage, _with_unit, _same_words, _same_letter, _unbracketed)
+def _as_text(value: object) -> str:
+    return "" if value is None else str(value)

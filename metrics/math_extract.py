@@ -13,6 +13,7 @@ LONGEST_SENTENCE = 300
 TRIED = 5
 """Statements that are tried, from the last, since some are empty."""
 GAVE_UP = "no solution"
+UNDETERMINED = "cannot be determined"
 
 _BOX = re.compile(r"\\+(?:boxed|fbox)\s*(?:\{|(?=[\d\\]))")
 _STATEMENT = re.compile(
@@ -27,12 +28,15 @@ _LEADING_IN = re.compile(r"(?:\s|[*#_]|\b(?:so|thus|hence|therefore|the|final|co
 _SPACES = re.compile(r"([ \t\n])\1{2,}")
 _CONFIDENCE = re.compile(r"\n+\s*Confidence:[^\n]*$")
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")
-_VALUE = r"(?:about |approximately |only |exactly )?(?:[-$£€(\[\\√.]*\d|[-(\[]?\\|√|sqrt|-?pi\b|\([A-H]\))"
+_VALUE = (
+    r"(?:about |approximately |only |exactly |negative |minus )?(?:[-$£€(\[\\√.]*\d|[-(\[]?\\|√|sqrt|-?pi\b|\([A-H]\))"
+)
 _DISPLAY = re.compile(r"\s*(\\\[|\$\$)(.*?)(\\\]|\$\$|$)", re.DOTALL)
 _GIVING_UP = re.compile(
-    r"no[_\\ ]+solution|\bno (?:real |such |unique )?(?:solution|answer|value|number)s?\b"
-    r"|cannot be (?:determined|solved|found)|impossible to (?:determine|solve|find)"
-    r"|(?:not|in)\s?(?:sufficient|enough) information|not sufficient to determine",
+    r"(no[_\\ ]+solution|\bno (?:(?:real|such|integer|positive|valid) )?(?:solution|answer|value|number)s?\b)"
+    r"|\bno unique (?:solution|answer|value|number)\b|cannot be (?:determined|solved|found)"
+    r"|impossible to (?:determine|solve|find)|(?:not|in)\s?(?:sufficient|enough) information"
+    r"|not sufficient to determine",
     re.IGNORECASE,
 )
 _PLEASANTRY = re.compile(r"\s*I hope (?:it|this)\b.*", re.DOTALL)
@@ -41,7 +45,7 @@ _STATES = re.compile(
     re.IGNORECASE,
 )
 _CONCLUSION = re.compile(r"\b(?:therefore|thus|hence|so|total|finally|answer)\b|=", re.IGNORECASE)
-_NUMBER = re.compile(r"-?[$£€]?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*%)?|-?\.\d+")
+_NUMBER = re.compile(r"(?:-|\bnegative |(?<!\d )\bminus )?[$£€]?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*%)?|-?\.\d+")
 _MATH = re.compile(r"(?<!\\)\$((?:\\\$|[^$\n])+)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE = re.compile(r"[a-z]{2,} .*\b(?:is|are)\b|[a-z)\d]\.\s+[A-Z]")
 _WORDY = re.compile(
@@ -161,8 +165,9 @@ def _concluded(text: str) -> str | None:
 
 def of_sentence(sentence: str) -> str:
     """Return the value that a sentence states: its last formula, or the number after its last "is" or "="."""
-    if _GIVING_UP.search(sentence):
-        return GAVE_UP
+    gave_up = giving_up(sentence)
+    if gave_up:
+        return gave_up
     formulas = [m for m in _MATH.finditer(sentence) if _is_formula(m)]
     statements = list(_STATES.finditer(sentence))
     if statements and (not formulas or statements[-1].end() >= formulas[-1].end()):
@@ -179,6 +184,7 @@ def _is_formula(match: re.Match[str]) -> bool:
     return inside is None or not re.search(r"[A-Za-z]{3,} |\s$", re.sub(r"\\[a-z]+|\\text\{[^}]*\}", "", inside))
 
 
-def gives_up(answer: str) -> bool:
-    """Whether the answer is that there is none."""
-    return _GIVING_UP.search(answer) is not None
+def giving_up(answer: str) -> str | None:
+    """Return `GAVE_UP` for an answer that there is none, `UNDETERMINED` for one that it cannot be told, else `None`."""
+    found = _GIVING_UP.search(answer)
+    return found and (GAVE_UP if found[1] else UNDETERMINED)

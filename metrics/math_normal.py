@@ -16,6 +16,16 @@ _SIGNS = {
     "\N{MINUS SIGN}": "-",
     "\N{EN DASH}": "-",
     "\N{MIDDLE DOT}": r"\cdot ",
+    "\N{DOT OPERATOR}": r"\cdot ",
+    "\N{ASTERISK OPERATOR}": "*",
+    "\N{RATIO}": ":",
+    "\N{HYPHEN}": "-",
+    "\N{NON-BREAKING HYPHEN}": "-",
+    "\N{EMPTY SET}": r"\emptyset ",
+    "\N{DOUBLE-STRUCK CAPITAL R}": r"\mathbb{R}",
+    "\N{MATHEMATICAL LEFT ANGLE BRACKET}": r"\langle ",
+    "\N{MATHEMATICAL RIGHT ANGLE BRACKET}": r"\rangle ",
+    "\N{MASCULINE ORDINAL INDICATOR}": r"^\circ",
     "\N{LESS-THAN OR EQUAL TO}": r"\le ",
     "\N{GREATER-THAN OR EQUAL TO}": r"\ge ",
     "\N{NOT EQUAL TO}": r"\ne ",
@@ -33,7 +43,21 @@ _SIGNS = {
     **{sign: f"^{unicodedata.digit(sign)}" for sign in "\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"},
     **{sign: f" {unicodedata.normalize('NFKC', sign)}" for sign in "\u00bc\u00bd\u00be\u2153\u2154"},
 }
-_TEXT = r"\\(?:text|mbox|textbf|textit|mathrm|mathbf|textrm|textnormal|operatorname)\s*\{([^{}]*)\}"
+_BRACED = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+_TEXT = re.compile(
+    r"\\(?:text|mbox|textbf|textit|textrm|textsf|texttt|textnormal|emph|underline|framebox|fbox|boldsymbol|bm"
+    r"|mathrm|mathbf|mathit|mathsf|operatorname)\s*" + _BRACED
+)
+_DECORATIONS = [
+    (re.compile(pattern), to)
+    for pattern, to in [
+        (r"<(b|i|u|p|em|strong|span|code|mark)>(.*?)</\1>", r" \2 "),
+        (r"(?<![\w)\]}*])\*\*(?=[^\s*])([^*]+)\*\*(?![\w(*])", r" \1 "),
+        (r"^\s*([*_]{1,2})(?=[^\s*_])([^*_]+)\1\s*$", r" \2 "),
+        (r"\\(?:checkmark|(?:black)?square|Box|qed)(?![a-z])|[\u2713\u2714\u2705\u25a0\u25a1\u220e]\ufe0f?", " "),
+        (r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:small|[lL]arge|LARGE|[hH]uge|bf|it|rm|textstyle)(?![a-zA-Z])", " "),
+    ]
+]
 _RULES = [
     (re.compile(pattern), to)
     for pattern, to in [
@@ -41,6 +65,13 @@ _RULES = [
         (r"(?<=\d)(?:\s*\^\s*\{\s*(?:th|st|nd|rd)\s*\}|(?:th|st|nd|rd)\b)", " "),
         (r"(?<=[)\]])\s*U\s*(?=[(\[])", r"\\cup "),
         (r"\{,\}|,\s*\\!\s*", ","),
+        (r"\b(?:negative|minus)\s+(?=[\d.\\$(])", "-"),
+        (r"(?<=\d)\s*(?:percent|per cent)\b", "%"),
+        (r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times "),
+        (r"\bUS\s*(?=\\?\$)", " "),
+        (r"\+\s*/\s*-", r"\\pm "),
+        (r"\{?\s*(\w+)\s*\\choose(?![a-z])\s*(\w+)\s*\}?", r"\\binom{\1}{\2}"),
+        (r"\\frac\s*\{\s*([a-z]{1,2})\s*\}\s*\{\s*([smhL]|min|hr)\s*\}$", r" \1/\2"),
         (r"\\(?:left|right|bigg?|Bigg?)(?![a-z])\.?|\\displaystyle|\\[!,;:]|\\quad|\\qquad|\\limits", " "),
         (r"\\ |~|\\\n", " "),
         (r"\\[()\[\]]", " "),
@@ -49,19 +80,24 @@ _RULES = [
         (r"\\[dt]frac", r"\\frac"),
         (r"\\(?:geq|geqslant)(?![a-z])", r"\\ge "),
         (r"\\(?:leq|leqslant)(?![a-z])", r"\\le "),
+        (r"\\neq(?![a-z])|\\not\s*=", r"\\ne "),
         (r"^\s*(?:<|\\langle)(.*,.*)(?:>|\\rangle)\s*$", r"(\1)"),
         (r"<=", r"\\le "),
         (r">=", r"\\ge "),
         (r"\*\*(?=\d|\()", "^"),
         (r"\*\*+|`|\"", " "),
         (r"\\rightarrow|\\to(?![a-z])", "="),
+        (r"«\s*»|\\varnothing(?![a-z])", r"\\emptyset "),
     ]
 ]
 _SIMPLE_FRACTION = re.compile(r"\\frac\{\s*(-?\d+)\s*\}\{\s*(-?\d+)\s*\}")
 _NUMBER = re.compile(r"([-+]?)\s*(\d{1,3}(?:[, ]\d{3})+|\d+)?(\.\d+)?(?:[eE]([-+]?\d{1,2}))?$")
 _SLASHED = re.compile(r"([-+]?)\(?\s*(-?[\d.,]+)\s*\)?\s*/\s*\(?\s*(-?[\d.,]+)\s*\)?$")
 _MIXED = re.compile(r"([-+]?)\s*(\d+)\s*(?:\\frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}|\s+(\d+)/(\d+))$")
-_DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\bdegrees?\b(?:\s+(?:celsius|fahrenheit))?)\s*$", re.IGNORECASE)
+_DEGREES = re.compile(
+    r"\s*(?:\^\s*\{?\s*\\circ\s*\}?(?:\s*[CF])?|\bdegrees?\b(?:\s+(?:celsius|fahrenheit))?)\s*$", re.IGNORECASE
+)
+_RECURRING = re.compile(r"(?<![\d.])(\d{0,9})\.(\d{0,9})\\(?:overline|bar|dot)\s*(?:\{(\d{1,9})\}|(\d))(?!\d)")
 _EXPONENT_OF_DIGITS = re.compile(r"\^(\d{2,})")
 LONGEST_NUMBER = 400
 """Characters; longer ones are no answer to anything."""
@@ -73,11 +109,14 @@ def plain(answer: str) -> str:
         answer = _ascii(answer)
     if "\\begin" in answer:
         answer = re.sub(r"\\\\\s*(?=[-\d.(])|\\\\(?!\w)", r"\\cr ", answer)
-    if "\\text" in answer or "\\m" in answer or "\\op" in answer:
-        answer = re.sub(_TEXT, r" \1 ", answer)
+    for _ in range(2):
+        answer = _TEXT.sub(r" \1 ", answer)
+    for pattern, to in _DECORATIONS:
+        answer = pattern.sub(to, answer)
     answer = re.sub(r"\\lbrace(?![a-z])|\\\{", "«", re.sub(r"\\rbrace(?![a-z])|\\\}", "»", answer))
     for pattern, to in _RULES:
         answer = pattern.sub(to, answer)
+    answer = _RECURRING.sub(_as_fraction, answer)
     answer = re.sub(r"\\frac\s*(\d)\s*(?=[\d{])", r"\\frac{\1}", answer)
     answer = re.sub(r"(\\frac\s*\{[^{}]*\})\s*(\d)", r"\1{\2}", answer)
     answer = re.sub(r"\\sqrt\s*(\d)", r"\\sqrt{\1}", answer)
@@ -90,6 +129,13 @@ def _ascii(answer: str) -> str:
     answer = re.sub("\N{SQUARE ROOT}\\s*([\\w.]+|\\{[^{}]*\\})", r"\\sqrt{\1}", answer)
     answer = unicodedata.normalize("NFKC", "".join(_SIGNS.get(sign, sign) for sign in answer))
     return "".join(_SIGNS.get(sign) or str(unicodedata.decimal(sign, sign)) for sign in answer)
+
+
+def _as_fraction(decimal: re.Match[str]) -> str:
+    r"""Return 0.1\overline{6} as \frac{1}{6}."""
+    whole, fixed, period = decimal[1] or "0", decimal[2], decimal[3] or decimal[4]
+    value = Fraction(int(whole + fixed + period) - int(whole + fixed), 10 ** len(fixed) * (10 ** len(period) - 1))
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
 
 
 def number(text: str) -> Fraction | None:

@@ -106,7 +106,7 @@ def _form(number: Any, value: str) -> str:
     """Return "" for a number that is worked out, else a mark."""
     nodes = list(_nodes(number))
     if any(node.func.__name__ in _TO_WORK_OUT for node in nodes):
-        return "function:"
+        return "" if _is_logarithm(number) and _is_fraction(value) else "function:"
     products = [_factors(node) for node in nodes if node.is_Mul]
     if any(_cancels(factors) or sum(map(_is_number, factors)) > 1 for factors in products):
         return "unworked:"
@@ -117,6 +117,18 @@ def _form(number: Any, value: str) -> str:
     times_root = any(any(map(_is_root, factors)) and any(map(_is_number, factors)) for factors in products)
     open_ = len(roots) > 1 or quotients > parts or terms > parts or times_root
     return "unworked:" if open_ and not set(value) - set("0123456789/-+i") else ""
+
+
+def _is_logarithm(number: Any) -> bool:
+    """Whether this is one logarithm, of some base, of a number."""
+    factors = _factors(number)
+    logs = [factor.base if _is_inverse(factor) else factor for factor in factors]
+    nested = any(node.func.__name__ in _TO_WORK_OUT for log in logs for arg in log.args for node in _nodes(arg))
+    return len(logs) <= 2 and all(log.func.__name__ == "log" for log in logs) and not nested
+
+
+def _is_fraction(value: str) -> bool:
+    return not set(value) - set("0123456789/-")
 
 
 _TO_WORK_OUT = frozenset("sin cos tan cot sec csc log asin acos atan floor ceiling Mod Abs Sum Integral".split())

@@ -170,6 +170,13 @@ def test_a_comparison_is_paired_on_the_same_examples(folder, capsys):
     assert "The settings are the same." in out
 
 
+def test_a_folder_stands_for_its_results(folder, capsys):
+    by_file = run("compare", "a/results.json", "b/results.json", capsys=capsys)
+    by_folder = run("compare", "a", "b", capsys=capsys)
+    assert by_folder[0] == 0
+    assert by_folder[1].splitlines()[2:] == by_file[1].splitlines()[2:]  # the first lines name the arguments
+
+
 def change(folder, name, **held_out):
     results = json.loads((folder / "a" / "results.json").read_text())
     results["held_out"] |= held_out
@@ -202,7 +209,7 @@ BAD_CALLS = [
     ),
     ("predict a/program.json new.csv --program shelf:Desk", "shelf cannot be imported (ModuleNotFoundError"),
     ("compare a/results.json", "the following arguments are required: B.JSON"),
-    ("compare a/results.json b", "b is a folder; name the results.json in it"),
+    ("compare a .", "results.json cannot be read (No such file or directory); name the results.json of a run"),
     ("compare a/results.json nowhere.json", "nowhere.json cannot be read"),
     ("compare a/results.json new.csv", "new.csv is no results.json"),
     ("compare a/results.json a/program.json", "a/program.json is no results.json"),

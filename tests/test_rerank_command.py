@@ -90,6 +90,14 @@ def test_a_dry_run_asks_nothing_and_is_never_exceeded(school, server, capsys):
         assert 0 < stats(base_url)["requests"] <= int(planned[0][1].replace(",", ""))
 
 
+def test_questions_with_too_few_exam_problems_are_counted(school, capsys):
+    assert run(school, "http://127.0.0.1:9/v1", "--exam-problems", "5", "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "Of 8 questions 8 with fewer exam problems than the 5 asked for." in out
+    students = next(line.split() for line in out.splitlines() if line.lstrip().startswith("students "))
+    assert students[2] == f"{QUESTIONS * 12 * 3 * 3:,}"  # 12 lessons, the 3 problems that there are, 3 sittings
+
+
 def test_the_budget_stops_a_run_and_resume_pays_nothing_twice(school, server, capsys):
     folder = school / "run"
     with server("--answers", str(school / "answers.json")) as base_url:
@@ -106,6 +114,17 @@ def test_the_budget_stops_a_run_and_resume_pays_nothing_twice(school, server, ca
         assert stats(base_url)["requests"] == 2 * total
     again = json.loads((school / "again" / "results.json").read_text())
     assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in resumed.items() if k != "seconds"}
+
+
+def test_an_answer_that_cannot_be_read_is_wrong(school, server):
+    with server("--answers", str(school / "answers.json"), "--empty", "0.4") as base_url:
+        assert run(school, base_url, "--rationales", "2", "--seeds", "0,1", "--out", str(school / "run")) == 0
+    greedy = json.loads((school / "run" / "results.json").read_text())["results"][0]
+    assert (greedy["name"], greedy["coverage"]) == ("greedy", 1)
+    lines = [json.loads(line) for line in (school / "run" / "answers.jsonl").read_text().splitlines()]
+    unread = [line["right"] for line in lines if line["row"] == "greedy" and line["answer"] is None]
+    assert set(unread) == {False}
+    assert greedy["value"] <= 1 - len(unread) / (2 * QUESTIONS)
 
 
 @pytest.mark.slow
@@ -139,6 +158,7 @@ MISTAKES = [
     ("--teacher t/x --exam-problems 0", "--exam-problems must be a whole number of at least 1 but got 0"),
     ("--teacher t/x --sittings 0", "--sittings must be a whole number of at least 1 but got 0"),
     ("--teacher t/x --gate 1", "--gate must be a whole number of at least 2 but got 1"),
+    ("--teacher t/x --gate 25", "--gate must be at most --rationales, 24, but got 25"),
     ("--teacher t/x --in-flight 0", "--in-flight must be a whole number of at least 1 but got 0"),
     ("--teacher t/x --limit 0", "--limit must be a whole number of at least 1 but got 0"),
     ("--teacher t/x --temperature -1", "--temperature must be at least 0 but got -1.0"),
@@ -198,4 +218,12 @@ def test_real_recorded_outputs_are_voted_on(data_dir, tmp_path):
     assert rows["sc"]["value"] >= 0.8
     assert rows["sum"]["coverage"] == 0
     assert rows["sum"]["value"] == rows["sc"]["value"]
-    assert str(data_dir) not in (tmp_path / "run" / "report.md").read_text()
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert str(data_dir) not in report
+    assert "A recorded teacher replays its outputs" in report
+    assert main(["--resume", str(tmp_path / "run"), "--quiet"]) == 0  # what was not recorded is not asked again
+    again = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert again["calls"] == results["calls"]
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert "asks them again" not in report
+    assert "were in flight" not in report

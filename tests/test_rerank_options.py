@@ -29,6 +29,7 @@ from lbt_dspy.lms.engine import lm_of
         ({"schedule": "lazy"}, "schedule must be one of full, lossless, confident but got 'lazy'"),
         ({"schedule": "confident", "selection": "max"}, "is for selection sum or avg but got 'max'; take lossless"),
         ({"exam": None}, "selection 'sum' needs exam= and exam_students=; 'maj' needs none"),
+        ({"exam": QUESTIONS}, r"exam must be an exam maker but got dict; make one of a bank, e.g. Nearest\(bank\)"),
         ({"exam_students": []}, "selection 'sum' needs exam= and exam_students=; 'maj' needs none"),
         ({"exam_students": "embedded/words"}, r"exam_students must be a list but got 'embedded/words'; "),
         ({"exam_students": [3]}, "exam_students must be dspy.LM objects or names but one is 3; "),
@@ -46,6 +47,11 @@ def test_a_students_wrong_name_is_told_before_any_call():
     with pytest.raises(UserError, match=r"unknown model 'embedded/wrods'.*did you mean 'embedded/words'"):
         rerank(exam_students=["embedded/wrods"]).compile(program(lm))(question=ASK[0])
     assert asked(lm) == []
+
+
+def test_inputs_have_names():
+    with pytest.raises(UserError, match=r"give its inputs by name, e.g. program\(question=...\)"):
+        rerank().compile(program(teacher(QUESTIONS)))(ASK[0])
 
 
 def test_a_name_that_the_reranked_program_adds_is_refused():

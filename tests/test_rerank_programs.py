@@ -8,7 +8,8 @@ import pytest
 from school import QUESTIONS, Pupil, asked, draw, student, teacher
 from test_rerank import ASK, program, rerank
 
-from lbt_dspy import Budget, ExactMatch, Fixed, LbTError, Ledger, UserError
+from lbt_dspy import Budget, ExactMatch, Fixed, Ledger, UserError
+from lbt_dspy.errors import NoAnswerError
 from lbt_dspy.lms.engine import lm_of
 
 
@@ -38,7 +39,14 @@ def thinker(name="school/thinker"):
 
 
 @pytest.mark.parametrize(
-    "named", [{"grader": ExactMatch("answer")}, {"answer_field": "answer"}, {"predictor": "solve.predict"}]
+    "named",
+    [
+        {"grader": ExactMatch("answer")},
+        {"answer_field": "answer"},
+        {"predictor": "solve.predict"},
+        {"predictor": "solve"},
+        {},  # exam problems have an answer, and no plan
+    ],
 )
 def test_the_lesson_of_a_pipeline_is_the_text_of_the_predictor_that_answers(named):
     ann, lm = student(), thinker()
@@ -60,8 +68,8 @@ def test_a_lesson_that_could_be_meant_twice_must_be_named():
 
     with pytest.raises(UserError, match=r"2 predictors \(first, second\).*name one with predictor="):
         rerank(answer_field="answer").compile(Two())
-    with pytest.raises(UserError, match=r"2 predictors \(plan, solve.predict\).*name one with predictor="):
-        rerank().compile(Pipeline())
+    with pytest.raises(UserError, match=r"2 predictors \(first, second\).*or its answer with answer_field="):
+        rerank().compile(Two())
     with pytest.raises(UserError, match="no predictor named 'third'; known: first, second"):
         rerank(predictor="third").compile(Two())
 
@@ -88,13 +96,15 @@ def test_a_program_that_fails_on_some_samples_teaches_with_the_others():
 def test_a_program_that_fails_always_says_why():
     compiled = rerank().compile(Fragile())
     compiled.set_lm(teacher({"Q": ["wrong-a"]}))
-    with pytest.raises(LbTError, match="no answer in any of 12 samples; the first: ValueError: no such answer"):
+    with pytest.raises(NoAnswerError, match="any of 12 samples; the first: ValueError: no such answer") as caught:
         compiled(question="Q")
+    assert not caught.value.measured
 
 
 def test_answers_that_cannot_be_read_are_no_lessons():
-    with pytest.raises(LbTError, match="no answer in any of 12 samples; the first: unreadable answer"):
+    with pytest.raises(NoAnswerError, match="no answer in any of 12 samples; the first: unreadable answer") as caught:
         rerank().compile(program(lm_of(Pupil("school/mumbler", lambda *_: "hm"))))(question=ASK[0])
+    assert caught.value.measured
     half = lm_of(
         Pupil("school/half", lambda inputs, lessons, seed: "hm" if seed % 2 else {"answer": "right", "reasoning": "-"})
     )

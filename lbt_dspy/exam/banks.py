@@ -73,6 +73,11 @@ class BankMaker:
         self._views: dict[tuple[str, ...], _View] = {}
         self._warned = False
 
+    @property
+    def labels(self) -> frozenset[str]:
+        """Fields of the bank's problems that are no inputs."""
+        return frozenset(self.bank[0].labels().keys())
+
     @abstractmethod
     def fitting(self, teaching: dspy.Example, others: Sequence[int]) -> Iterable[int]:
         """Return the places in the bank, among `others`, of the problems that fit, best first."""

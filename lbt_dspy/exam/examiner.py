@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dspy
 
 from lbt_dspy.errors import UserError
+from lbt_dspy.exam.evidence import SCALE, EvidenceExam, check_mark, check_one_sitting
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.likelihood import ASK, label_probabilities
 from lbt_dspy.exam.paid_program import PaidProgram
@@ -42,9 +43,15 @@ class Examiner:
         demonstrations: Fixed demonstrations of the students' own, before every material (the paper's 4-shot students).
         rationale: False: of a material students read the inputs and the predictor's last output field, the answer;
             texts before it are left empty (the paper's ablation).
+        mark: `grade`: students answer, and the grader marks it; `evidence`: how much likelier the material makes the
+            exam problem's reference answer (see `lbt_dspy.exam.evidence`); the students must say how likely a given
+            text is, and the program must be one predictor.
+        evidence_scale: Of `evidence`, above 0, in nats per token: the gain that has the mark .73. Fixed beforehand, the
+            same for all questions; smaller makes marks more like 0 and 1.
 
     Raises:
-        UserError: The predictor's name is unknown or missing, or probabilities are asked of a larger program.
+        UserError: The predictor's name is unknown or missing, an option is out of bounds, or probabilities or evidence
+            are asked of a larger program.
     """
 
     def __init__(
@@ -61,11 +68,18 @@ class Examiner:
         labels: Sequence[str] = (),
         demonstrations: Sequence[dspy.Example] = (),
         rationale: bool = True,
+        mark: str = "grade",
+        evidence_scale: float = SCALE,
     ) -> None:
+        check_mark(mark, evidence_scale)
         self.program = program
         self.name, self.predictor, self._alone = single_predictor(program, predictor)
         if probabilities_of is not None and not self._alone:
             raise UserError("label probabilities need a program of one predictor; use scoring='metric'")
+        if mark == "evidence" and not (self._alone and probabilities_of is None):
+            raise UserError(
+                "mark 'evidence' needs a program of one predictor, without label probabilities; take 'grade'"
+            )
         self._probabilities_of = probabilities_of
         self._labels = tuple(labels)
         self.demonstrations = tuple(demonstrations)
@@ -76,6 +90,11 @@ class Examiner:
         self.config = {**(config or {}), **(ASK if probabilities_of is not None else {})}
         self.seed = seed
         self._renderer = Renderer(self.predictor.signature, self.adapter)
+        self._evidence = (
+            EvidenceExam(renderer=self._renderer, shown=self.shown, ledger=ledger, scale=evidence_scale)
+            if mark == "evidence"
+            else None
+        )
 
     def examine(
         self,
@@ -94,14 +113,19 @@ class Examiner:
             role: Under which role the calls are counted (`students` or `teacher`).
             account: Where the calls are counted; `None`: nowhere but in the ledger.
             sittings: How often each student sits each exam, at least 1; each sitting has a request seed of its own.
+                Marks by evidence need one, and take no other number.
 
         Returns:
             `reports[exam][student]`.
 
         Raises:
             BudgetSpentError: The next call could exceed the budget.
+            UserError: A student does not say how likely a text is, where marks are by evidence.
         """
         account = Account() if account is None else account
+        if self._evidence is not None:
+            check_one_sitting(sittings)
+            return self._evidence.examine(exams, students, role=role, account=account)
         if not self._alone:
             return self._whole(role, account).examine(exams, students, sittings)
         calls: list[LazyCall] = []
@@ -125,8 +149,11 @@ class Examiner:
 
         Raises:
             BudgetSpentError: The next call could exceed the budget.
+            UserError: A student does not say how likely a text is, where marks are by evidence.
         """
         account = Account() if account is None else account
+        if self._evidence is not None:
+            return self._evidence.sit(seats, role=role, account=account)
         if not self._alone:
             return self._whole(role, account).sit(seats)
         prefixes: dict[tuple[int, int, int], Prefix] = {}
@@ -139,11 +166,12 @@ class Examiner:
         replies = self.ledger.ask(calls, role=role, account=account)
         return [self._sitting(seat.problem, reply) for seat, reply in zip(seats, replies, strict=True)]
 
-    def check(self, problems: Sequence[ExamProblem]) -> None:
-        """Check, before any call, that students can be asked the problems and their answers graded.
+    def check(self, problems: Sequence[ExamProblem], students: Sequence[dspy.LM] = ()) -> None:
+        """Check, before any call, that students can be asked the problems and their answers marked.
 
         Raises:
-            UserError: A problem lacks an input of the program or the answer.
+            UserError: A problem lacks an input of the program or the answer, or a student does not say how likely a
+                text is, where marks are by evidence.
         """
         inputs = list(self.predictor.signature.input_fields) if self._alone else []
         answer = getattr(self.grader, "field", None)
@@ -160,6 +188,8 @@ class Examiner:
                     f"the exam problem {start!r} has no {what} {lacking!r}; give it this field"
                     + (" and name it in with_inputs(...)" if what == "input" else "")
                 )
+        if self._evidence is not None:
+            self._evidence.check(students, problems)
 
     def _whole(self, role: str, account: Account) -> WholeProgram:
         paid = PaidProgram(program=self.program, adapter=self.adapter, ledger=self.ledger, account=account)

@@ -17,7 +17,9 @@ from typing import Any, Literal, get_args, get_origin
 import dspy
 from dspy.lm15 import Message, Request, request_from_openai_chat
 
+from lbt_dspy.errors import UserError
 from lbt_dspy.lms.engine import ModelEngine
+from lbt_dspy.lms.scorer import Scorer
 
 KEY_BYTES = 16
 CONNECTION_SETTINGS = frozenset(
@@ -71,6 +73,28 @@ class LazyCall:
         if self.tail is None:
             return self.base
         return replace(self.base, messages=(*self.base.messages[:-1], Message.user(self.tail)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreCall:
+    """The question how likely a given answer to a call is."""
+
+    key: bytes
+    engine: Scorer
+    asked: LazyCall
+    text: str
+
+    @property
+    def request(self) -> Request:
+        """What is sent: the call, and the answer as an assistant's message."""
+        asked = self.asked.request
+        return replace(asked, messages=(*asked.messages, Message.assistant(self.text)))
+
+
+def score_call(asked: LazyCall, text: str) -> ScoreCall:
+    """Return the call that scores a text as the answer to another call, under a key of its own."""
+    digest = hashlib.blake2b(asked.key + text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES, person=b"score")
+    return ScoreCall(key=digest.digest(), engine=Scorer(asked.engine), asked=asked, text=text)
 
 
 class Renderer:
@@ -140,6 +164,28 @@ class Renderer:
     def messages(self, demos: Sequence[Any], inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Render through the adapter."""
         return list(self.adapter.format(self.signature, list(demos), dict(inputs)))
+
+    def answer_text(self, example: dspy.Example) -> str:
+        """Return what the assistant says where an example is a demonstration, with the output fields that it has.
+
+        Raises:
+            UserError: It lacks the last output field, or the adapter gives the assistant no text.
+        """
+        signature, outputs = self.signature, list(self.signature.output_fields)
+        if example.get(outputs[-1]) is None:
+            raise UserError(f"an exam problem has no answer {outputs[-1]!r}; give it this field")
+        for name in outputs:
+            if example.get(name) is None:
+                signature = signature.delete(name)
+        known = {name: example[name] for name in signature.fields}
+        messages = self.adapter.format(signature, [known], {name: known[name] for name in self._markers})
+        said = [m["content"] for m in messages[-2:-1] if m["role"] == "assistant" and isinstance(m["content"], str)]
+        if not said:
+            raise UserError(
+                f"{type(self.adapter).__name__} must write demonstrations as a user's and an assistant's text for mark "
+                "'evidence' but does not; take another adapter"
+            )
+        return said[0].strip()
 
     def template(self, demos: Sequence[Any], inputs: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str] | None:
         """Return the prefix messages and the tail with a marker per input; `None` where the adapter is more subtle."""

@@ -9,9 +9,9 @@ import dspy
 
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.schedule import Schedule
-from lbt_dspy.exam.table import ExamTable
+from lbt_dspy.exam.table import Cell, ExamTable
 from lbt_dspy.lms.account import Account
-from lbt_dspy.types import ExamProblem, Seat
+from lbt_dspy.types import ExamProblem, Seat, Sitting
 
 if TYPE_CHECKING:
     from lbt_dspy.types import Material
@@ -27,8 +27,8 @@ def hold_exam(
     schedule: Schedule,
     in_flight: int,
     account: Account,
-) -> None:
-    """Fill the table until the schedule stops.
+) -> dict[Cell, Sitting]:
+    """Fill the table until the schedule stops; return the sittings that were held.
 
     Args:
         examiner: Holds the sittings.
@@ -43,9 +43,12 @@ def hold_exam(
     Raises:
         BudgetSpentError: The next call could exceed the budget.
     """
+    held: dict[Cell, Sitting] = {}
     while cells := schedule.next(table, in_flight):
         seats = [
             Seat(materials[cell.lesson], students[cell.student], problems[cell.problem], cell.sitting) for cell in cells
         ]
         for cell, sitting in zip(cells, examiner.sit(seats, account=account), strict=True):
             table.record(cell, sitting.mark.value)
+            held[cell] = sitting
+    return held

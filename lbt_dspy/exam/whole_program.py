@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +26,25 @@ def single_predictor(program: dspy.Module, name: str | None) -> tuple[str, dspy.
         UserError: There is no predictor of that name, or no name and not exactly one predictor.
     """
     predictors = dict(program.named_predictors())
-    known = ", ".join(predictors) or "(none)"
     if name is None and len(predictors) != 1:
+        known = ", ".join(predictors) or "(none)"
         raise UserError(f"the program has {len(predictors)} predictors ({known}); name one with predictor=")
-    chosen = next(iter(predictors)) if name is None else name
-    if chosen not in predictors:
-        raise UserError(f"the program has no predictor named {chosen!r}; known: {known}")
+    chosen = next(iter(predictors)) if name is None else predictor_named(predictors, name)
     alone = type(program) in (dspy.Predict, dspy.ChainOfThought)
     return chosen, predictors[chosen], alone
+
+
+def predictor_named(predictors: Mapping[str, dspy.Predict], name: str) -> str:
+    """Return a predictor's name; that of a module that holds a single one, such as `dspy.ChainOfThought`, will do.
+
+    Raises:
+        UserError: There is no such predictor, or several.
+    """
+    inside = [known for known in predictors if known.startswith(f"{name}.")]
+    found = [name] if name in predictors else inside
+    if len(found) != 1:
+        raise UserError(f"the program has no predictor named {name!r}; known: {', '.join(predictors) or '(none)'}")
+    return found[0]
 
 
 @dataclass(frozen=True, kw_only=True)

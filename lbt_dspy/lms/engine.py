@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import dspy
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
+from lbt_dspy.errors import UserError
 from lbt_dspy.lms.faults import Fault, NoReply
 
 __all__ = ["Answer", "AsyncEngine", "ModelEngine", "Request", "Response", "as_response", "lm_of"]
 
 MOST_TIMEOUTS = 2
+SCORERS = "vLLM servers by name (hosted_vllm/MODEL@http://host:port/v1, or in a LiteLLM YAML) and embedded/classroom-*"
+"""Who offers `score`, for messages."""
 
 
 class Answer(NamedTuple):
@@ -49,6 +52,8 @@ class ModelEngine(ABC):
     """Whether it can write texts of its own; a statistical model cannot."""
     gives_logprobs: bool | None = False
     """Whether it gives log-probabilities of its tokens when a request asks for them; `None`: not known."""
+    scores_texts = False
+    """Whether it offers `score`."""
     secrets: tuple[str, ...] = ()
     """Texts that must never be written anywhere."""
 
@@ -66,11 +71,22 @@ class ModelEngine(ABC):
         How the ledger asks a model in this process. One that computes several answers at once overrides it; it may work
         ahead of what is taken from it.
         """
-        for request in requests:
-            try:
-                yield self.answer(request)
-            except NoReply as lost:
-                yield lost
+        return _each(self.answer, requests)
+
+    def score(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
+        """Return how likely a given answer is: the assistant's message at the end of the request.
+
+        The contract is that of `answer`; `logprobs` of what comes back are those of that message's tokens, and its text
+        is empty. Of the request's settings none matters.
+
+        Raises:
+            UserError: It does not offer this.
+        """
+        raise UserError(f"{self.name} does not say how likely a given text is; {SCORERS} do")
+
+    def score_many(self, requests: Sequence[Request]) -> Iterator[Answer | NoReply]:
+        """Score answers in order, as `answer_many` answers requests."""
+        return _each(self.score, requests)
 
     def worst_cost(self, request: Request) -> float | None:
         """Return the most that this request can cost in US dollars; `None` when the price is unknown."""
@@ -100,6 +116,14 @@ class ModelEngine(ABC):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ModelEngine:
         return self
+
+
+def _each(ask: Callable[[Request], Answer], requests: Sequence[Request]) -> Iterator[Answer | NoReply]:
+    for request in requests:
+        try:
+            yield ask(request)
+        except NoReply as lost:
+            yield lost
 
 
 class AsyncEngine:

@@ -36,7 +36,10 @@ class Health:
         if counts["answered"]:
             return
         if counts["rejected"] >= REJECTIONS_TO_STOP:
-            raise ModelRejectedError(f"{name} refuses every call ({fault.reason}); check its name, key and parameters")
+            raise ModelRejectedError(
+                f"{name} refuses every call ({fault.reason}); check its name, its address (most end in /v1), key and "
+                "parameters"
+            )
         if counts["failed"] >= FAILURES_TO_STOP:
             raise ModelUnreachableError(
                 f"{name} has answered none of {counts['failed']} calls (the last one: {fault.reason}); check that its "

@@ -46,7 +46,7 @@ class InProcess:
     """
 
     def __init__(
-        self, journal: Journal, budget: Budget, known: Callable[[Sequence[bytes]], Mapping[bytes, Reply]]
+        self, journal: Journal, budget: Budget, known: Callable[[Sequence[Call]], Mapping[bytes, Reply]]
     ) -> None:
         self._journal = journal
         self._budget = budget
@@ -66,7 +66,7 @@ class InProcess:
             mine = {call.key: call for call in calls if call.key not in theirs}
             self._batches.update(dict.fromkeys(mine, batch))
         try:
-            known = self._known(list(mine))  # what came back since this thread looked
+            known = self._known(list(mine.values()))  # what came back since this thread looked
             answered = self._answer([call for key, call in mine.items() if key not in known], role)
             replies = {**known, **answered}
         except BaseException as error:

@@ -78,7 +78,7 @@ class Ledger:
             ModelRejectedError: Every call to a model is refused (wrong key, unknown model, unknown parameter).
             ModelUnreachableError: No call to a model succeeds.
         """
-        known = self._known([call.key for call in calls])
+        known = self._known(calls)
         todo = {call.key: call for call in calls if call.key not in known}
         self._tell(role, list(known.values()), from_journal=len(known))
         inside = [call for call in todo.values() if call.engine.in_process]
@@ -92,7 +92,7 @@ class Ledger:
 
     def ask_here(self, call: Call, *, role: str, account: Account) -> Reply:
         """As `ask` for one call, in the caller's thread: for programs that already run in a worker."""
-        reply = self._known([call.key]).get(call.key)
+        reply = self._known([call]).get(call.key)
         if reply is None:
             if call.engine.in_process:
                 reply = self._ask_in_process([call], role)[call.key]
@@ -156,17 +156,20 @@ class Ledger:
         if self.watcher is not None:
             self.watcher.replied(role, replies, from_journal=from_journal)
 
-    def _known(self, keys: Sequence[bytes]) -> dict[bytes, Reply]:
-        """Return the replies that need no call: recorded ones, and this run's failures."""
-        found = {key: reply for key, reply in self.journal.replies(keys).items() if reply.text is not None}
+    def _known(self, calls: Sequence[Call]) -> dict[bytes, Reply]:
+        """Return the replies that need no call: journalled ones, and this run's failures.
+
+        A model in this process that gave no reply would give none again.
+        """
+        engines = {call.key: call.engine for call in calls}
+        replies = self.journal.replies(list(engines)).items()
+        found = {key: reply for key, reply in replies if reply.text is not None or engines[key].in_process}
         if self._failed_now:
-            found.update((key, self._failed_now[key]) for key in keys if key in self._failed_now)
+            found.update((key, self._failed_now[key]) for key in engines if key in self._failed_now)
         return found
 
     def _ask_in_process(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
         replies, new = self._in_process.ask(calls, role)
-        with self._lock:
-            self._failed_now.update((key, reply) for key, reply in replies.items() if reply.text is None)
         self._tell(role, new)
         return replies
 

@@ -19,6 +19,8 @@ from lbt_dspy.lms.recorded import PREFIX as RECORDED
 from lbt_dspy.lms.recorded import recorded_lm
 
 ADDRESSED = re.compile(r"^(?P<model>(?P<provider>[\w-]+)/.+)@(?P<url>https?://.+)$")
+BARE_ADDRESS = re.compile(r"^[\w-]+/.+@(?P<url>(?:localhost|[\w.-]+:\d+|[\w.-]+(?=/v\d))(?:[:/].*)?)$")
+VLLM_ADDRESS = "HOSTED_VLLM_API_BASE"
 
 
 class LMRoles:
@@ -78,8 +80,11 @@ class LMRoles:
         if name.startswith(RECORDED):
             return []
         addressed = ADDRESSED.match(name)
-        if addressed:
+        if addressed and _known_provider(name):
             return [Deployment(name=name, params={"model": addressed["model"], "api_base": addressed["url"]})]
+        bare = BARE_ADDRESS.match(name)
+        if bare:
+            raise UserError(f"the address in {name!r} must begin with http:// or https://; write @http://{bare['url']}")
         if "/" in name and _known_provider(name):
             return [Deployment(name=name, params={"model": name})]
         raise UserError(f"unknown model {name!r}; {self._known(name)}")
@@ -92,7 +97,7 @@ class LMRoles:
 
     def _known(self, name: str) -> str:
         names = [*self._config.names, *NAMES]
-        near = difflib.get_close_matches(name, names, n=1)
+        near = difflib.get_close_matches(name, names, n=1) or _near_provider(name)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return (
             f"{hint}known: {', '.join(names)}; or a LiteLLM model string such as openai/gpt-4o-mini, or "
@@ -100,18 +105,33 @@ class LMRoles:
         )
 
 
-def _known_provider(name: str) -> bool:
+def _providers() -> set[str]:
     from lbt_dspy.lms.litellm_setup import litellm
 
     providers: Any = litellm.provider_list
-    return name.split("/")[0] in {getattr(provider, "value", provider) for provider in providers}
+    return {str(getattr(provider, "value", provider)) for provider in providers}
+
+
+def _known_provider(name: str) -> bool:
+    return name.split("/")[0] in _providers()
+
+
+def _near_provider(name: str) -> list[str]:
+    provider, slash, model = name.partition("/")
+    near = difflib.get_close_matches(provider, sorted(_providers()), n=1) if slash else []
+    return [f"{found}/{model}" for found in near]
 
 
 def _check_key(deployment: Deployment, secrets: set[str]) -> None:
-    """Raise `UserError` when the provider's key is nowhere; note the one in the environment as a secret."""
+    """Raise `UserError` when the provider's key or address is nowhere; note the key in the environment as a secret."""
     from lbt_dspy.lms.litellm_setup import litellm
 
     model = str(deployment.params["model"])
+    if model.startswith("hosted_vllm/") and not (deployment.params.get("api_base") or os.environ.get(VLLM_ADDRESS)):
+        raise UserError(
+            f"the model {deployment.name} needs the address of its server: {model}@http://host:port/v1, api_base in "
+            f"the YAML, or export {VLLM_ADDRESS}=..."
+        )
     if deployment.params.get("api_key") is None:
         wanted = litellm.validate_environment(
             model=model, api_base=deployment.params.get("api_base"), api_version=deployment.params.get("api_version")

@@ -25,7 +25,7 @@ from lbt_dspy.lms.config import LIMITS, SECRET_NAME, Deployment, LMConfig
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault, NotSent, scrub
 from lbt_dspy.lms.litellm_setup import litellm
-from lbt_dspy.lms.logprobs import encode
+from lbt_dspy.lms.logprobs import encode, given_tokens
 from lbt_dspy.lms.user_lm import REQUEST_TIMEOUT, public_url
 
 FAULTS_BEFORE_FALLBACK = 2
@@ -33,6 +33,8 @@ COOLDOWN_SECONDS = 1.0
 TOKENS_PER_MESSAGE = 16
 BYTES_PER_TOKEN = 4
 DEFAULT_OUTPUT_TOKENS = 4096
+SCORING = {"max_tokens": 1, "prompt_logprobs": 0, "add_generation_prompt": False, "continue_final_message": True}
+"""What vLLM must be told: log-probabilities of the prompt, which ends where the given answer does."""
 UNSAVED = "a program with a routed LM is saved without it: call program.set_lm(None) before saving"
 PRICES = ("input_cost_per_token", "output_cost_per_token")
 
@@ -119,6 +121,7 @@ class RouterEngine(ModelEngine):
         self.secrets = config.secrets
         self.takes_seed = all(_takes("seed", d) for d in self._deployments)
         self.gives_logprobs = all(_takes("top_logprobs", d) for d in self._deployments)
+        self.scores_texts = all(_is_vllm(d) for d in self._deployments)
         self.takes_temperature = not any(_is_openai_reasoning_model(d.params["model"]) for d in self._deployments)
         self._prices = [_price(d) for d in self._deployments]
 
@@ -127,6 +130,27 @@ class RouterEngine(ModelEngine):
         data = request_kwargs(request, "chat")
         if request.config.top_k is not None:
             data["top_k"] = request.config.top_k
+        return self._read(self._send(data, faults))
+
+    def score(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
+        """Send the request once, its last message given and not asked for.
+
+        Raises:
+            UserError: A deployment is no vLLM server.
+        """
+        if not self.scores_texts:
+            return super().score(request, faults)
+        raw = self._send({**request_kwargs(request, "chat"), **SCORING}, faults)
+        text = request.messages[-1].text or ""
+        tokens = given_tokens(getattr(raw, "prompt_logprobs", None) or (), text)
+        if not tokens:
+            raise lm15.CapabilityError(
+                f"no log-probabilities of the given text {text[:40]!r} came back: the server must be vLLM, and the "
+                "model's chat template must write an assistant's message as it is"
+            )
+        return self._read(raw)._replace(text="", finish="stop", logprobs=encode(tokens))
+
+    def _send(self, data: dict[str, Any], faults: Sequence[Fault]) -> Any:
         target = self._target(faults)
         avoided = self._avoided(target, faults)
         if avoided:
@@ -134,7 +158,7 @@ class RouterEngine(ModelEngine):
         sent: list[bool] = []
         data["logger_fn"] = lambda details: sent.append(True)  # LiteLLM calls it just before the request goes out
         try:
-            raw = EventLoop.run(self._router.acompletion(**data, model=target, num_retries=0))
+            return EventLoop.run(self._router.acompletion(**data, model=target, num_retries=0))
         except Exception as error:
             if type(error).__name__.startswith("RouterRateLimitError"):
                 wait = float(getattr(error, "cooldown_time", 1.0))
@@ -142,7 +166,6 @@ class RouterEngine(ModelEngine):
                     raise NotSent("all deployments cool down", wait) from None
                 raise lm15.ServerError("the request failed, and all deployments cool down", retry_after=wait) from None
             raise _translated(error) from None
-        return self._read(raw)
 
     def cancel_in_flight(self) -> None:
         """Cancel all requests of all Routers."""
@@ -267,6 +290,11 @@ def _takes(parameter: str, deployment: Deployment) -> bool:
     except Exception:  # an unknown provider: LiteLLM says so on the first call
         return False
     return parameter in (known or [])
+
+
+def _is_vllm(deployment: Deployment) -> bool:
+    provider = deployment.params.get("custom_llm_provider") or str(deployment.params["model"]).split("/")[0]
+    return bool(provider == "hosted_vllm")
 
 
 def _price(deployment: Deployment) -> tuple[float, float] | None:

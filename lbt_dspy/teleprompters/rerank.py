@@ -19,6 +19,7 @@ from dspy.teleprompt import Teleprompter
 
 from lbt_dspy.budget import Budget
 from lbt_dspy.errors import UserError, check_at_least, check_choice
+from lbt_dspy.exam.evidence import SCALE, check_mark, check_one_sitting
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch, Grader
 from lbt_dspy.exam.makers import ExamMaker
@@ -35,6 +36,8 @@ from lbt_dspy.teleprompters.rerank_steps import ADDED_FIELDS, Reranking, exam_of
 from lbt_dspy.types import ExamProblem
 
 AT_COMPILE = ("exam_students", "lm_config", "predictor", "answer_field", "ledger", "budget")
+SITTINGS = 3
+"""Of each student on each exam problem, as in the paper."""
 SELECTIONS = ("sum", "max", "avg", "maj")
 
 
@@ -53,7 +56,14 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
         exam: Makes the exam of a question, e.g. `Variants(bank)`. `None` only for `selection="maj"`.
         grader: Marks the students' answers, and says which answers are the same; `None`: `ExactMatch(answer)`.
         rationales: N, lessons sampled for a question, 1 to 65,536. The paper: 256; 24 is the affordable setting.
-        sittings: Sittings of each student on each exam problem after each lesson, at least 1.
+        sittings: Sittings of each student on each exam problem after each lesson, at least 1; `None`: 3, but 1 with
+            `mark="evidence"`, which takes no other number.
+        mark: Of a sitting: `grade`: the student answers, and the grader marks it; `evidence`: how much likelier the
+            lesson makes the reference answer (arXiv 2603.09803). The latter needs students that say how likely a given
+            text is (vLLM servers, `embedded/classroom-*`) and a program of one predictor; beside the calls above it
+            costs one for each student and problem of a question, and exam problems should have their solutions.
+        evidence_scale: Of `evidence`, above 0, in nats per token: the gain that has the mark .73. The same for all
+            questions; smaller makes marks more like 0 and 1.
         selection: `sum`: the answer with the largest sum of LbT scores; `max`: that of the lesson with the best one;
             `avg`: with the largest mean; `maj`: most lessons, no exam (self-consistency). Ties: more lessons, then
             first seen.
@@ -68,7 +78,8 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
         demonstrations: Fixed demonstrations of the students' own, before every lesson.
         rationale: False: students read the question and the answer of a lesson, not how it was found.
         answer_field: The program's output field with the answer; `None`: the grader's field, else the last output.
-        predictor: Whose text is the lesson; `None`: the only predictor, or the only one that gives the answer's field.
+        predictor: Whose text is the lesson; `None`: the only predictor, or the only one that gives the answer's field
+            (where that is not said: a field that the exam's problems have too).
         adapter: Any DSPy adapter; `None`: the configured one, or `ChatAdapter`.
         lm_config: A LiteLLM YAML for students given by name.
         budget: Limits all calls of the compiled program, over its life; not beside `ledger`.
@@ -83,7 +94,9 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
     exam: ExamMaker | None = None
     grader: Grader | None = None
     rationales: int = 24
-    sittings: int = 3
+    sittings: int | None = None
+    mark: str = "grade"
+    evidence_scale: float = SCALE
     selection: str = "sum"
     schedule: str = "lossless"
     delta: float = 0.05
@@ -107,7 +120,10 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
             raise UserError(
                 f"rationales must be at most {ROLLOUTS} but got {self.rationales}; ask with several seeds for more"
             )
-        check_at_least("sittings", self.sittings, 1, "it is the number of sittings on each exam problem")
+        check_at_least("sittings", self.sittings_held, 1, "it is the number of sittings on each exam problem")
+        check_mark(self.mark, self.evidence_scale)
+        if self.mark == "evidence":
+            check_one_sitting(self.sittings_held)
         check_at_least("in_flight", self.in_flight, 1, "1 asks one sitting after the other")
         check_at_least("seed", self.seed, 0, "seeds are whole numbers")
         if self.gate is not None:
@@ -119,9 +135,20 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
         check_choice("selection", self.selection, SELECTIONS)
         make_schedule(self.schedule, delta=self.delta, seed=self.seed, selection=self.selection)
         OwnLedger(self.ledger, self.budget)
+        if self.exam is not None and not callable(getattr(self.exam, "problems", None)):
+            raise UserError(
+                f"exam must be an exam maker but got {type(self.exam).__name__}; make one of a bank, e.g. Nearest(bank)"
+            )
         students = ExamStudents(self.exam_students, self.lm_config)
         if self.selection != "maj" and (self.exam is None or not students.names):
             raise UserError(f"selection {self.selection!r} needs exam= and exam_students=; 'maj' needs none")
+
+    @property
+    def sittings_held(self) -> int:
+        """Sittings of each student on each exam problem after each lesson, also where `sittings` leaves it open."""
+        if self.sittings is None:
+            return 1 if self.mark == "evidence" else SITTINGS
+        return self.sittings
 
     def compile(
         self,
@@ -172,7 +199,9 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         self._till = OwnLedger(options.ledger, options.budget)
         grader = options.grader
         known = options.answer_field or (None if grader is None else getattr(grader, "field", None))
-        self._predictor, self._answer = lesson_predictor(program, options.predictor, known)
+        self._predictor, self._answer = lesson_predictor(
+            program, options.predictor, known, getattr(options.exam, "labels", ())
+        )
         taken = {name for p in program.predictors() for name in p.signature.output_fields} & set(ADDED_FIELDS)
         if taken:
             raise UserError(f"the program has an output field {min(taken)!r}, a name that the reranked program adds")
@@ -196,8 +225,10 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         dict(copy.program.named_predictors())[self._predictor].demos = list(demonstrations)
         return copy
 
-    def forward(self, **inputs: Any) -> dspy.Prediction:
+    def forward(self, *positional: Any, **inputs: Any) -> dspy.Prediction:
         """Answer one question; what the exam maker asks for (such as `unique_id`) may stand beside the inputs."""
+        if positional:
+            raise UserError("the program was called without names; give its inputs by name, e.g. program(question=...)")
         found = self.rerank(inputs)
         trace = dspy.settings.trace
         if trace is not None:
@@ -205,9 +236,9 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
             trace.extend((predictors[name], asked, given) for name, asked, given in found.trace if name in predictors)
         return found.prediction
 
-    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+    async def aforward(self, *positional: Any, **inputs: Any) -> dspy.Prediction:
         """As `forward`, in a thread of its own."""
-        return await asyncio.to_thread(self.forward, **inputs)
+        return await asyncio.to_thread(self.forward, *positional, **inputs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave keys, ledger and budget out of pickles."""
@@ -229,7 +260,7 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         Raises:
             BudgetSpentError: The next call could exceed the budget; what was answered stays in the journal.
             UserError: An input is missing, or the exam cannot be made.
-            LbTError: No sample came to an answer.
+            NoAnswerError: No sample came to an answer.
         """
         for name in AT_COMPILE:
             if name in changes:
@@ -240,7 +271,7 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         examiner = Examiner(
             self.program, predictor=self._predictor, grader=grader, ledger=ledger, adapter=options.adapter,
             config=options.config, seed=options.seed, demonstrations=options.demonstrations,
-            rationale=options.rationale,
+            rationale=options.rationale, mark=options.mark, evidence_scale=options.evidence_scale,
         )  # fmt: skip
         return rerank(
             self.program, inputs, options=options, examiner=examiner, students=self.exam_students, answer=self._answer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from lbt_dspy.exam.scheduled import hold_exam
 from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.exam.table import Candidate, ExamTable
 from lbt_dspy.lms.account import Account
-from lbt_dspy.teleprompters.lessons import LessonSampler, SampledLesson, check_some
+from lbt_dspy.teleprompters.lessons import LessonSampler, NoLesson, SampledLesson, check_some
 from lbt_dspy.types import ExamProblem
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class LessonRecord(NamedTuple):
     """Mean mark over students, in [0, 1], of the sittings that were held; `None`: none was."""
     lesson: dict[str, Any]
     """What students read: inputs and outputs of the lesson's predictor."""
+    gain: float | None = None
+    """Mean evidence gain of the sittings that were held, in nats per token; `None`: none was, or marks are grades."""
 
 
 class ExamRecord(NamedTuple):
@@ -72,6 +75,8 @@ class ExamResult(NamedTuple):
     """Group of the chosen answer."""
     scores: Mapping[int, Fraction | None]
     """LbT score of each lesson; `None`: it has no mark."""
+    gains: Mapping[int, float | None]
+    """Mean evidence gain of each lesson; `None`: it has none."""
     sittings: int
     asked: int
     measured: int
@@ -101,9 +106,9 @@ def rerank(
 ) -> Reranking:
     """Sample lessons, group their answers, examine, select, record; see `LbTRerank`."""
     asked, problems = exam_of(program, inputs, options)
-    examiner.check(problems)
-    check_lm(program)
     lms = students.lms() if problems else []
+    examiner.check(problems, lms)
+    check_lm(program)
     paid = PaidProgram(program=program, adapter=adapter, ledger=examiner.ledger, account=account)
     sampler = LessonSampler(paid=paid, predictor=examiner.name, temperature=options.temperature, seed=options.seed)
     sampled = sample_lessons(sampler, asked, options, examiner.grader)
@@ -120,7 +125,7 @@ def rerank(
     records = tuple(
         LessonRecord(
             lesson.rollout, str(lesson.prediction.get(answer)), groups[i], _float(result.scores[i]),
-            dict(lesson.demonstration),
+            dict(lesson.demonstration), result.gains[i],
         )
         for i, lesson in enumerate(lessons)
     )  # fmt: skip
@@ -148,18 +153,26 @@ def examine(
     rule = options.selection if problems else "maj"
     distinct, candidates = distinct_lessons(lessons, groups)
     table = ExamTable(
-        candidates, students=len(students) or 1, problems=len(problems) or 1, sittings=options.sittings, selection=rule
-    )
+        candidates, students=len(students) or 1, problems=len(problems) or 1, sittings=options.sittings_held,
+        selection=rule,
+    )  # fmt: skip
     sittings = table.open if problems else 0
     schedule = make_schedule(options.schedule, delta=options.delta, seed=options.seed, selection=rule)
-    hold_exam(
+    held = hold_exam(
         examiner, table, materials=[(lessons[members[0]].demonstration,) for members in distinct], problems=problems,
         students=students, schedule=schedule, in_flight=options.in_flight, account=account,
     )  # fmt: skip
     scores = {i: table.score(place) for place, members in enumerate(distinct) for i in members}
+    by_place: dict[int, list[float]] = {}
+    for cell, sitting in held.items():
+        if sitting.mark.gain is not None:
+            by_place.setdefault(cell.lesson, []).append(sitting.mark.gain)
+    means = {place: statistics.fmean(found) for place, found in by_place.items()}
+    gains = {i: means.get(place) for place, members in enumerate(distinct) for i in members}
     return ExamResult(
-        chosen=schedule.choice(table), scores=scores, sittings=sittings, asked=table.asked, measured=table.marked
-    )
+        chosen=schedule.choice(table), scores=scores, gains=gains, sittings=sittings, asked=table.asked,
+        measured=table.marked,
+    )  # fmt: skip
 
 
 def check_lm(program: dspy.Module) -> None:
@@ -185,7 +198,7 @@ def exam_of(
 
 def sample_lessons(
     sampler: LessonSampler, inputs: Mapping[str, Any], options: LbTRerank, grader: Grader
-) -> list[SampledLesson | str]:
+) -> list[SampledLesson | NoLesson]:
     """Sample all lessons or, with a gate, as many as it asks for when their answers agree."""
     first = min(options.gate or options.rationales, options.rationales)
     sampled = sampler.sample(inputs, range(first))

@@ -102,6 +102,17 @@ def test_the_server_writes_what_the_models_in_this_process_write(pair):
             assert sorted(top.values()) == pytest.approx(sorted(own_top.values()), abs=1e-3)
 
 
+def test_given_texts_are_as_likely_to_the_server_as_in_this_process(pair):
+    """What marks by evidence stand on (vLLM's `prompt_logprobs`)."""
+    answer = {"role": "assistant", "content": "R x+y:1+2=3 A 3"}
+    for name in ("ba", "du", "ke"):
+        messages = [{"role": "user", "content": f"Q {name} x1 y2 z3"}, answer]
+        request = request_from_openai_chat({"model": "m", "messages": messages})
+        one, other = (decode(engine.score(request).logprobs) for engine in pair)
+        assert [token.strip() for token, _, _ in one] == [token for token, _, _ in other]
+        assert [log for _, log, _ in one] == pytest.approx([log for _, log, _ in other], abs=1e-3)
+
+
 def test_a_seed_is_a_text(pair):
     served, _ = pair
 

@@ -16,7 +16,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dspy
 import numpy as np
@@ -40,6 +40,18 @@ TAKEN = frozenset({"max_tokens", "temperature", "top_k", "seed", "logprobs"})
 """The settings of a request that these models understand."""
 OTHER = tuple(field.name for field in dataclasses.fields(Settings) if field.name not in TAKEN)
 CACHED_TEXTS = 2**14
+
+
+class Given(NamedTuple):
+    """A prompt, and an answer that somebody else gave."""
+
+    prompt: Prompt
+    text: Tokens
+
+    @property
+    def length(self) -> int:
+        """The number of tokens of both."""
+        return len(self.prompt.prefix) + len(self.prompt.tail) + len(self.text)
 
 
 class ClassroomAdapter(dspy.Adapter):  # type: ignore[misc]
@@ -95,6 +107,7 @@ class ClassroomEngine(ModelEngine):
 
     in_process = True
     gives_logprobs = True
+    scores_texts = True
 
     def __init__(self, name: str, folder: Path | None = None) -> None:
         place = (folder or FOLDER) / name.removeprefix("embedded/classroom-")
@@ -138,18 +151,55 @@ class ClassroomEngine(ModelEngine):
         Raises:
             UserError: Something is not in the classroom's layout, or longer than the model reads.
         """
-        prompts = [self._prompt(request.messages) for request in requests]
-        given = [self._tokens(text) for text in texts]
-        longest = max((len(p.prefix) + len(p.tail) + len(g) for p, g in zip(prompts, given, strict=True)), default=0)
-        if longest > self._model.config.positions:
-            raise UserError(
-                f"{self.name} reads at most {self._model.config.positions} tokens but one text has {longest}"
-            )
+        given = [self._given(request.messages, text) for request, text in zip(requests, texts, strict=True)]
+        lost = next((one for one in given if isinstance(one, NoReply)), None)
+        if lost is not None:
+            raise UserError(str(lost))
+        return self._scores([one for one in given if isinstance(one, Given)])
+
+    def score(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
+        """Return how likely the answer that ends the request is; its end token is not counted.
+
+        Raises:
+            NoReply: Prompt and answer are longer than the model reads.
+            UserError: The prompt is not in the classroom's layout.
+        """
+        (outcome,) = self.score_many([request])
+        if isinstance(outcome, NoReply):
+            raise outcome
+        return outcome
+
+    def score_many(self, requests: Sequence[Request]) -> Iterator[Answer | NoReply]:
+        """Score answers in batches."""
+        for start in range(0, len(requests), ROWS):
+            batch = requests[start : start + ROWS]
+            given = [self._given(request.messages[:-1], request.messages[-1].text or "") for request in batch]
+            scores = iter(self._scores([one for one in given if isinstance(one, Given)]))
+            for one in given:
+                yield one if isinstance(one, NoReply) else self._scored(one, next(scores))
+
+    def _given(self, messages: Sequence[Message], text: str) -> Given | NoReply:
+        one = Given(self._prompt(messages), self._tokens(text))
+        longest = self._model.config.positions
+        if one.length > longest:
+            return NoReply(f"{self.name} reads at most {longest} tokens but one text has {one.length}")
+        return one
+
+    def _scores(self, given: Sequence[Given]) -> list[Floats]:
         found: list[Floats] = []
         with one_thread():
-            for start in range(0, len(prompts), ROWS):
-                found += score(self._model, prompts[start : start + ROWS], given[start : start + ROWS])
+            for start in range(0, len(given), ROWS):
+                batch = given[start : start + ROWS]
+                found += score(self._model, [one.prompt for one in batch], [one.text for one in batch])
         return found
+
+    def _scored(self, one: Given, logprobs: Floats) -> Answer:
+        names = [self._tokenizer.id_to_token(token) or "" for token in one.text]
+        return Answer(
+            "",
+            input_tokens=one.length,
+            logprobs=encode((name, float(log), {}) for name, log in zip(names, logprobs, strict=True)),
+        )
 
     def _generate(self, tasks: Sequence[Task]) -> list[Completion]:
         with one_thread():
