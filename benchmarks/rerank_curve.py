@@ -8,7 +8,7 @@ from lbt_dspy.benchmarks.rerank_runs import EXAMINED, RerankRunner, Row
 from lbt_dspy.exam.selection import ScoredLesson, select
 from lbt_dspy.teleprompters.rerank_steps import LessonRecord
 
-LARGEST_DENOMINATOR = 10_000
+LARGEST_DENOMINATOR = 1_000_000
 
 
 def accuracy_by_lessons(runner: RerankRunner, row: Row) -> list[float]:

@@ -8,6 +8,7 @@ import dspy
 
 from lbt_dspy.benchmarks.console import Costs
 from lbt_dspy.benchmarks.rerank_runs import RerankRunner
+from lbt_dspy.benchmarks.rerank_settings import ALL
 from lbt_dspy.exam.render import Renderer, current_adapter
 from lbt_dspy.lms.user_lm import engine_of
 
@@ -25,8 +26,12 @@ def largest_plan(runner: RerankRunner) -> Counter[tuple[str, str]]:
     questions = sum(len(task.teaching) for task in runner.tasks)
     plan: Counter[tuple[str, str]] = Counter()
     plan["teacher", engine_of(runner.teacher).name] = questions * (1 + len(runner.task.shots)) * (1 + s.rationales)
+    problems = sum(map(sum, runner.exam_sizes))
+    marks = [s.mark, *(mark for mark, _ in runner.other_marks())] if s.schedule == ALL else [s.mark]
     for student in runner.students:
-        plan["students", engine_of(student).name] += sum(map(sum, runner.exam_sizes)) * s.rationales * s.sittings
+        held = s.rationales * s.sittings if "grade" in marks else 0
+        scored = 1 + s.rationales if "evidence" in marks else 0  # once without a lesson
+        plan["students", engine_of(student).name] += problems * (held + scored)
     return plan
 
 

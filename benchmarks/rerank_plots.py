@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +58,11 @@ def plot_scores(path: Path, results: Results) -> None:
     axes = figure.subplots()
     bars = min(MOST_BARS, s["exam_problems"] * s["sittings"] * len(results["models"]["students"]))
     for shift, name, colour in ((-1, "right", RIGHT), (1, "wrong", WRONG)):
-        if scores[name]:
-            heights = score_shares(scores[name], bars)
-            mean = sum(scores[name]) / len(scores[name])
-            label = f"{name} answer: {len(scores[name]):,} lessons, mean {mean:.2f}"
+        counts = {float(score): n for score, n in scores[name].items()}
+        if counts:
+            heights, lessons = score_shares(counts, bars), sum(counts.values())
+            mean = sum(score * n for score, n in counts.items()) / lessons
+            label = f"{name} answer: {lessons:,} lessons, mean {mean:.2f}"
             places = [(k + 0.2 * shift) / bars for k in range(bars + 1)]
             axes.bar(places, [100 * h for h in heights], width=0.4 / bars, color=colour, label=label)
     if axes.has_data():
@@ -76,12 +77,12 @@ def plot_scores(path: Path, results: Results) -> None:
     figure.savefig(path, dpi=150)
 
 
-def score_shares(scores: Sequence[float], steps: int) -> list[float]:
+def score_shares(counts: Mapping[float, int], steps: int) -> list[float]:
     """Return the share of scores nearest to each of 0, 1/steps, 2/steps, ... 1."""
-    counts = [0] * (steps + 1)
-    for score in scores:
-        counts[round(score * steps)] += 1
-    return [count / len(scores) for count in counts]
+    near = [0] * (steps + 1)
+    for score, lessons in counts.items():
+        near[round(score * steps)] += lessons
+    return [lessons / sum(near) for lessons in near]
 
 
 def plot_calls(path: Path, results: Results) -> None:

@@ -13,7 +13,7 @@ from lbt_dspy.benchmarks.held_out import DIGEST_BYTES, lines_of
 from lbt_dspy.benchmarks.outcome import calls_by_role, calls_made, versions
 from lbt_dspy.benchmarks.rerank_runs import EXAMINED, RIGHT, WRONG, RerankRunner, Row, order_of
 from lbt_dspy.benchmarks.rerank_settings import NAMES
-from lbt_dspy.benchmarks.rerank_tables import by_schedule, by_strata
+from lbt_dspy.benchmarks.rerank_tables import by_mark, by_schedule, by_strata
 from lbt_dspy.lms.embedded import PREFIX as EMBEDDED
 from lbt_dspy.lms.recorded import PREFIX as RECORDED
 from lbt_dspy.metrics.labels import Accuracy
@@ -80,6 +80,7 @@ def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) ->
         ],
         "strata": by_strata(runner, kept),
         "schedules": by_schedule(runner, rows),
+        "marks": by_mark(runner, rows),
         "by_lessons": by_lessons(runner, kept),
         "lbt_scores": lesson_scores(runner, kept),
         "held_out": held_out(runner, kept),
@@ -119,8 +120,8 @@ def by_lessons(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, list[
     return {name: accuracy_by_lessons(runner, rows[name]) for name in ("sc", *examined) if name in rows}
 
 
-def lesson_scores(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, list[float]]:
-    """Return the LbT scores of examined lessons with right and with wrong answers, in the row of `--selection`."""
+def lesson_scores(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, dict[str, int]]:
+    """Return how many lessons of `--selection`'s row have each LbT score, those with right and with wrong answers."""
     row = rows.get(runner.settings.selection)
     scores: dict[str, list[float]] = {RIGHT: [], WRONG: []}
     for problem, answer in () if row is None else runner.answered(row):
@@ -128,7 +129,7 @@ def lesson_scores(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, li
             if lesson.score is not None:
                 right = runner.task.right(problem, {runner.task.answer: lesson.answer})
                 scores[RIGHT if right else WRONG].append(round(lesson.score, 4))
-    return scores
+    return {name: {str(score): n for score, n in sorted(Counter(found).items())} for name, found in scores.items()}
 
 
 def held_out(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, Any]:

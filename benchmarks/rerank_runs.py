@@ -17,9 +17,10 @@ from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
 from lbt_dspy.exam.paid_program import in_threads
 from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.metrics.math_answer import MathAnswer
 from lbt_dspy.metrics.statistics import LabelledRuns
-from lbt_dspy.programs.answering import AnswerTask
+from lbt_dspy.programs.answering import AnswerTask, worked
 from lbt_dspy.programs.math import math_program
 from lbt_dspy.teleprompters.lessons import NoLesson, SampledLesson
 from lbt_dspy.teleprompters.rerank import LbTRerank
@@ -34,6 +35,8 @@ SAMPLED = ("sc", *EXAMINED)
 """Rows of the same lessons."""
 REPLAYS = (("max", "lossless"), ("sum", "lossless"), ("sum", "confident"), ("avg", "lossless"), ("avg", "confident"))
 """Rows and schedules that `--schedule all` replays after the full exam."""
+ONE_SITTING, EVIDENCE = "1 sitting", "evidence"
+"""Variants of the examined rows: graded in one sitting at each exam problem, and marked by evidence."""
 ALL_AT_ONCE = 2**20
 """Sittings in flight of a full exam, where waiting for marks saves nothing."""
 QUESTIONS_AT_ONCE = 32
@@ -55,8 +58,10 @@ class Row:
 
     name: str
     schedule: str
-    replay: bool = False
-    """Whether its exams stopped where a schedule would have stopped an exam that was held in full."""
+    mark: str = "grade"
+    sittings: int = 3
+    variant: str = ""
+    """What sets it apart from the row of the same name: it asks the same exams in another way."""
     account: Account = field(default_factory=Account)
     answers: list[list[Answered]] = field(default_factory=list)
     """`answers[seed][question]`."""
@@ -64,7 +69,7 @@ class Row:
     @property
     def key(self) -> str:
         """Its name among the rows of a run."""
-        return f"{self.name} ({self.schedule})" if self.replay else self.name
+        return f"{self.name} ({self.variant})" if self.variant else self.name
 
     def runs(self) -> LabelledRuns:
         """Return the answers as labels: right or wrong."""
@@ -112,9 +117,18 @@ class RerankRunner:
 
     def new_rows(self) -> list[Row]:
         """Return all rows, without answers, in their order."""
-        names = order_of(self.task)
-        replays = REPLAYS if self.settings.schedule == ALL else ()
-        return [Row(name, self.schedule_of(name)) for name in names] + [Row(*of, replay=True) for of in replays]
+        s = self.settings
+        rows = [Row(name, self.schedule_of(name), s.mark, s.sittings) for name in order_of(self.task)]
+        if s.schedule == ALL:
+            rows += [Row(name, schedule, s.mark, s.sittings, schedule) for name, schedule in REPLAYS]
+            rows += [Row(name, "full", mark, 1, variant) for name in EXAMINED for mark, variant in self.other_marks()]
+        return rows
+
+    def other_marks(self) -> list[tuple[str, str]]:
+        """Return the marks that are compared at about equal calls, each with its name, where the students give them."""
+        if self.settings.mark != "grade" or not all(engine_of(lm).scores_texts for lm in self.students):
+            return []
+        return [("grade", ONE_SITTING), ("evidence", EVIDENCE)]
 
     def answered(self, row: Row) -> Iterator[tuple[dspy.Example, Answered]]:
         """Give each question of each seed with its answer in a row."""
@@ -139,9 +153,9 @@ class RerankRunner:
         program.set_lm(self.teacher)
         return LbTRerank(
             exam_students=self.students, exam=maker_of(s, task), grader=task.grader, rationales=s.rationales,
-            sittings=s.sittings, selection=s.selection, schedule=self.schedule_of(s.selection), delta=s.delta,
-            gate=s.gate, in_flight=s.in_flight, temperature=s.temperature, config={"temperature": s.temperature},
-            adapter=task.adapter, ledger=self.ledger, seed=seed,
+            sittings=s.sittings, mark=s.mark, selection=s.selection, schedule=self.schedule_of(s.selection),
+            delta=s.delta, gate=s.gate, in_flight=s.in_flight, temperature=s.temperature,
+            config={"temperature": s.temperature}, adapter=task.adapter, ledger=self.ledger, seed=seed,
         ).compile(program)  # fmt: skip
 
     def schedule_of(self, name: str) -> str:
@@ -173,7 +187,7 @@ class RerankRunner:
     ) -> Reranking:
         name, changes = row.name, dict[str, Any](selection="maj")
         if name in EXAMINED:
-            changes = {"selection": name, "schedule": row.schedule}
+            changes = {"selection": name, "schedule": row.schedule, "mark": row.mark, "sittings": row.sittings}
         if row.schedule == "full":
             changes["in_flight"] = ALL_AT_ONCE
         if name in SAMPLED:
@@ -218,11 +232,11 @@ def tasks_of(settings: RerankSettings) -> tuple[AnswerTask, ...]:
 
 def maker_of(settings: RerankSettings, task: AnswerTask) -> ExamMaker:
     """Return the exam maker that was asked for."""
-    most = settings.exam_problems
+    bank, most = worked(task.bank), settings.exam_problems
     if settings.exam == "variants":
-        return Variants(task.bank, problems=most)
+        return Variants(bank, problems=most)
     if settings.exam == "nearest":
-        return Nearest(task.bank, most)
+        return Nearest(bank, most)
     if settings.exam == "same-kind":
-        return SameKind(task.bank, problems=most, order="random")
-    return Fixed(task.bank, problems=most)
+        return SameKind(bank, problems=most, order="random")
+    return Fixed(bank, problems=most)

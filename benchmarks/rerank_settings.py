@@ -27,6 +27,11 @@ NUMBERS = (
 )
 WORDS = (
     ("exam", "variants (of the question), nearest (in the bank), same-kind (subject, level) or fixed"),
+    (
+        "mark",
+        "of a sitting: grade (the student's answer is graded) or evidence (how much likelier a lesson makes the "
+        "reference)",
+    ),
     ("schedule", "lossless (stops when nothing can change the answer), confident, full, or all of them (classroom)"),
 )
 OWN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -36,6 +41,7 @@ OWN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     },
 }  # fmt: skip
 """By task, where they are not those of `RerankSettings`."""
+MARKS = ("grade", "evidence")
 NAMES = (*(flag.replace("-", "_") for flag, _ in (*NUMBERS, *WORDS)), "delta", "temperature")
 
 
@@ -54,6 +60,7 @@ class RerankSettings:
     exam: str = "variants"
     exam_problems: int = 3
     sittings: int = 3
+    mark: str = "grade"
     schedule: str = "lossless"
     delta: float = 0.05
     gate: int | None = None
@@ -106,6 +113,8 @@ def rerank_settings(args: argparse.Namespace, others: tuple[str, ...]) -> Rerank
     given = {name: getattr(args, name) for name in (*NAMES, "selection") if getattr(args, name) is not None}
     kept = {name: as_kept(name, getattr(args, name)) for name in ("config", "data") if getattr(args, name) is not None}
     seeds = seeds_of(args.seeds, own.get("seeds", RerankSettings.seeds))
+    if args.mark == "evidence":
+        given.setdefault("sittings", 1)
     models = {"teacher": teacher, "students": students or (teacher,), "seeds": seeds}
     settings = RerankSettings(**{"task": args.task, **own, **models, **kept, **given})
     _check(settings)
@@ -126,6 +135,7 @@ def _check(settings: RerankSettings) -> None:
     check_choice("--selection of --method m1", settings.selection, SELECTIONS)
     check_choice("--exam", settings.exam, EXAMS)
     check_choice("--schedule", settings.schedule, SCHEDULES)
+    check_choice("--mark", settings.mark, MARKS)
     if settings.task == CLASSROOM and settings.data is not None:
         raise UserError(f"the task {CLASSROOM} makes its own problems; leave --data {settings.data} out")
     for flag, _ in NUMBERS:
@@ -138,6 +148,10 @@ def _check(settings: RerankSettings) -> None:
         raise UserError(
             f"--gate must be at most --rationales, {settings.rationales}, but got {settings.gate}: so many lessons are "
             "never sampled"
+        )
+    if settings.mark == "evidence" and settings.sittings != 1:
+        raise UserError(
+            f"--sittings must be 1 with --mark evidence but got {settings.sittings}; leave it out, nothing is sampled"
         )
     if settings.schedule == "confident" and settings.selection == "max":
         raise UserError("--schedule confident is for --selection sum or avg but got max; take --schedule lossless")

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lbt_dspy.benchmarks.outcome import calls_by_role
-from lbt_dspy.benchmarks.rerank_runs import EXAMINED, Answered, RerankRunner, Row
+from lbt_dspy.benchmarks.rerank_runs import EVIDENCE, EXAMINED, ONE_SITTING, Answered, RerankRunner, Row
 from lbt_dspy.report import percent
+
+MARKS = (ONE_SITTING, EVIDENCE)
 
 
 class Table(NamedTuple):
@@ -20,9 +22,22 @@ class Table(NamedTuple):
 
 def by_schedule(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
     """Return accuracy, agreement with the full exam and calls of each full exam and of its replays."""
-    replays = [row for row in rows.values() if row.replay]
-    kept = [row for name in EXAMINED for row in rows.values() if row.name == name]
-    return [_compared(runner, row, rows[row.name]) for row in kept] if replays else []
+    kept = [row for name in EXAMINED for row in rows.values() if row.name == name and row.variant in ("", row.schedule)]
+    return [_compared(runner, row, rows[row.name]) for row in kept] if len(kept) > len(EXAMINED) else []
+
+
+def by_mark(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
+    """Return accuracy and calls of the full exams with one graded sitting a problem, and with marks by evidence."""
+    kept = [row for name in EXAMINED for row in rows.values() if row.name == name and row.variant in MARKS]
+    return [
+        {
+            "name": row.name,
+            "mark": row.mark,
+            "value": _accuracy([answer for _, answer in runner.answered(row)]),
+            "calls": calls_by_role(row.account)["students"],
+        }
+        for row in kept
+    ]
 
 
 def _compared(runner: RerankRunner, row: Row, full: Row) -> dict[str, Any]:
@@ -70,7 +85,8 @@ def _accuracy(answers: Sequence[Answered]) -> float | None:
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
     """Return the tables that a run has beside its main one."""
-    return [table for table in (_schedules(results["schedules"]), _strata(results["strata"])) if table.cells]
+    found = (_schedules(results["schedules"]), _marks(results["marks"]), _strata(results["strata"]))
+    return [table for table in found if table.cells]
 
 
 def _schedules(entries: Sequence[Mapping[str, Any]]) -> Table:
@@ -81,6 +97,15 @@ def _schedules(entries: Sequence[Mapping[str, Any]]) -> Table:
             [e["name"], e["schedule"], _cell(e["value"]), percent(e["same"]), f"{e['calls']:,}", percent(e["share"])]
             for e in entries
         ],
+    )
+
+
+def _marks(entries: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(
+        "Marks at about equal calls: one graded sitting at each exam problem, or how much likelier the lesson makes "
+        "its worked reference (evidence; with the calls without a lesson). Full exams.",
+        ("row", "mark", "accuracy", "student calls"),
+        [[e["name"], e["mark"], _cell(e["value"]), f"{e['calls']:,}"] for e in entries],
     )
 
 

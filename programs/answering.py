@@ -53,6 +53,11 @@ def few_shot(problems: Sequence[ExamProblem], answer: str, solution: str = "solu
     ]
 
 
+def worked(examples: Sequence[dspy.Example], solution: str = "solution") -> list[dspy.Example]:
+    """Return problems whose solution, where they have one, is also what a `dspy.ChainOfThought` calls its reasoning."""
+    return [example.copy(reasoning=example[solution]) if example.get(solution) else example for example in examples]
+
+
 def answers_only(problems: Sequence[ExamProblem], answer: str) -> list[dspy.Example]:
     """Return exam problems as demonstrations without reasoning: all that an exam needs to be known of them."""
     return [dspy.Example(**p.example.inputs(), **{answer: p.example[answer]}) for p in problems]

@@ -73,7 +73,8 @@ def test_lossless_is_full_on_every_problem_and_replays_pay_nothing(small):
         assert entry["share"] == pytest.approx(entry["calls"] / full["calls"])
         assert entry["calls"] < full["calls"] or schedule == "full"
     (student_calls,) = results["calls"]["students"].values()
-    assert student_calls == schedules["sum", "full"]["calls"]
+    evidence = next(entry["calls"] for entry in results["marks"] if entry["mark"] == "evidence")
+    assert student_calls == schedules["sum", "full"]["calls"] + evidence
 
 
 def test_a_schedule_by_itself_answers_and_pays_as_its_replay_said(small, tmp_path):
@@ -84,6 +85,21 @@ def test_a_schedule_by_itself_answers_and_pays_as_its_replay_said(small, tmp_pat
     assert entry["calls"]["students"] == replay["calls"]
     assert answers(tmp_path / "run")["sum"] == answers(folder)["sum"]
     assert alone["schedules"] == []
+
+
+def test_marks_are_compared_at_about_equal_calls(small, tmp_path):
+    _, results = small
+    marks = {(entry["name"], entry["mark"]): entry for entry in results["marks"]}
+    assert list(marks) == [(row, mark) for row in ("max", "sum", "avg") for mark in ("grade", "evidence")]
+    full = {entry["name"]: entry for entry in results["schedules"] if entry["schedule"] == "full"}
+    for row in ("max", "sum", "avg"):
+        assert marks[row, "grade"]["calls"] * 2 == full[row]["calls"]  # the run has two sittings
+        baseline = marks[row, "evidence"]["calls"] - marks[row, "grade"]["calls"]
+        assert 0 < baseline <= 18 * 3  # each problem of the exams that are held, once without a lesson
+    alone = run(tmp_path / "run", "--mark", "evidence", "--schedule", "lossless", "--sittings", "1")
+    entry = next(entry for entry in alone["results"] if entry["name"] == "sum")
+    assert entry["value"] == pytest.approx(marks["sum", "evidence"]["value"])
+    assert alone["marks"] == []
 
 
 def test_workers_decide_nothing(small, tmp_path):

@@ -39,6 +39,7 @@ LIKELIHOODS = [
     ),  # two labels begin so: the answered one
     (reply(' "Yes', 0.7, No=0.2), "Yes", "Yes", YES_NO, 0.7),  # quotes and spaces around a label
     (reply("yes", 0.7, no=0.2), "Yes", "Yes", YES_NO, 0.7),
+    (reply("D", 0.5, "\n\n[[ ## completed ## ]]", E=0.4), "D", "E", ("D", "E"), 0.4),  # not the d of completed
 ]
 
 

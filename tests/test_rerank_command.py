@@ -71,8 +71,11 @@ def test_teaching_beats_voting_and_lossless_exams_give_the_same_answers_with_few
     assert set(results["full"]["by_lessons"]) == {"sc", "max", "sum", "avg"}
     assert results["full"]["by_lessons"]["sum"][-1] == pytest.approx(rows["sum"]["value"])
     assert set(results["lossless"]["by_lessons"]) == {"sc"}
-    scores = results["full"]["lbt_scores"]
-    assert sum(scores["right"]) / len(scores["right"]) > sum(scores["wrong"]) / len(scores["wrong"]) + 0.3
+    means = {
+        kind: sum(float(score) * n for score, n in counts.items()) / sum(counts.values())
+        for kind, counts in results["full"]["lbt_scores"].items()
+    }
+    assert means["right"] > means["wrong"] + 0.3
     for name in ("report.md", "accuracy_by_lessons.png", "lbt_scores.png"):
         assert (school / "lossless" / name).stat().st_size > 500
     capsys.readouterr()
@@ -159,6 +162,8 @@ MISTAKES = [
     ("--teacher t/x --sittings 0", "--sittings must be a whole number of at least 1 but got 0"),
     ("--teacher t/x --gate 1", "--gate must be a whole number of at least 2 but got 1"),
     ("--teacher t/x --gate 25", "--gate must be at most --rationales, 24, but got 25"),
+    ("--teacher t/x --mark evidences", "--mark must be one of grade, evidence but got 'evidences'"),
+    ("--teacher t/x --mark evidence --sittings 3", "--sittings must be 1 with --mark evidence but got 3"),
     ("--teacher t/x --in-flight 0", "--in-flight must be a whole number of at least 1 but got 0"),
     ("--teacher t/x --limit 0", "--limit must be a whole number of at least 1 but got 0"),
     ("--teacher t/x --temperature -1", "--temperature must be at least 0 but got -1.0"),

@@ -7,6 +7,7 @@ A mark is 0 or 1; a likelihood also says how sure the model was, which tells exe
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from lbt_dspy.lms.logprobs import decode
@@ -35,7 +36,7 @@ def label_probabilities(logprobs: str, answer: str, labels: Sequence[str]) -> di
     """
     tokens = decode(logprobs)
     text = "".join(token for token, _, _ in tokens)
-    start = text.casefold().rfind(answer.casefold())
+    start = _last(answer.casefold(), text.casefold())
     if start < 0:
         return None
     position = 0
@@ -50,6 +51,12 @@ def log_likelihood(probabilities: Mapping[str, float], label: str) -> float:
     """Return the log-probability of a label, in [`FLOOR`, 0]."""
     likely = probabilities.get(label, 0.0)
     return max(FLOOR, math.log(min(1.0, likely))) if likely > 0 else FLOOR
+
+
+def _last(answer: str, text: str) -> int:
+    """Return where the answer last stands by itself or, where it never does, within a word; -1: nowhere."""
+    alone = [found.start() for found in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", text)]
+    return alone[-1] if alone else text.rfind(answer)
 
 
 def _at(token: str, listed: Mapping[str, float], answer: str, labels: Sequence[str]) -> dict[str, float]:
