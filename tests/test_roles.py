@@ -1,5 +1,6 @@
 import http.server
 import json
+import socket
 import threading
 
 import dspy
@@ -195,3 +196,26 @@ def test_every_setting_of_a_name_is_sent(recorder, tmp_path, program):
     assert plain["temperature"] == 0.0
     assert "temperature" not in reasoning
     assert all("seed" in body for body in bodies)
+
+
+def test_what_one_deployment_fails_another_is_asked(recorder, tmp_path, program):
+    """Once only: half of the calls go to a dead server first, and none of them may meet it again."""
+    url, bodies = recorder
+    path = tmp_path / "c.yaml"
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        dead = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+        path.write_text(
+            "model_list:\n"
+            + "".join(
+                f"- {{model_name: two, litellm_params: {{model: hosted_vllm/m, api_base: '{base}'}}}}\n"
+                for base in (url, dead)
+            )
+            + "router_settings: {disable_cooldowns: true}"
+        )
+        problems = [ExamProblem(example=dspy.Example(text=f"t{i}", label="Yes").with_inputs("text")) for i in range(40)]
+        ledger = Ledger(retries=1)
+        examiner = Examiner(program, grader=ExactMatch("label"), ledger=ledger)
+        report = examiner.examine([Exam(material=(), problems=problems)], LMRoles(path).lms(["two"]))[0][0]
+    assert report.coverage == 1.0
+    assert len(bodies) == 40 < ledger.journal.sent()

@@ -35,6 +35,8 @@ class Fault:
     """The provider refuses this model or key as such."""
     wait: float | None = None
     """Seconds that the provider asked to wait."""
+    deployment: str | None = None
+    """Which deployment of a router failed, by its id there."""
 
 
 MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Fault], ...] = (
@@ -74,7 +76,8 @@ def fault_of(error: BaseException, secrets: tuple[str, ...] = ()) -> Fault:
     for kinds, meaning in MEANINGS:
         if isinstance(error, kinds):
             reason = f"{meaning.reason}: {message}"
-            return replace(meaning, reason=reason, wait=getattr(error, "retry_after", None))
+            wait, deployment = (getattr(error, name, None) for name in ("retry_after", "deployment"))
+            return replace(meaning, reason=reason, wait=wait, deployment=deployment)
     return Fault(reason=f"{type(error).__name__}: {message}", retry=False, billed=True)
 
 

@@ -151,10 +151,14 @@ class RouterEngine(ModelEngine):
         return self._read(raw)._replace(text="", finish="stop", logprobs=encode(tokens))
 
     def _send(self, data: dict[str, Any], faults: Sequence[Fault]) -> Any:
+        target = self._target(faults)
+        avoided = self._avoided(target, faults)
+        if avoided:
+            data["_excluded_deployment_ids"] = avoided  # what LiteLLM's own retries tell the Router
         sent: list[bool] = []
         data["logger_fn"] = lambda details: sent.append(True)  # LiteLLM calls it just before the request goes out
         try:
-            return EventLoop.run(self._router.acompletion(**data, model=self._target(faults), num_retries=0))
+            return EventLoop.run(self._router.acompletion(**data, model=target, num_retries=0))
         except Exception as error:
             if type(error).__name__.startswith("RouterRateLimitError"):
                 wait = float(getattr(error, "cooldown_time", 1.0))
@@ -208,6 +212,14 @@ class RouterEngine(ModelEngine):
             return self.name
         return chain[(len(asked) - patience) % len(chain)]
 
+    def _avoided(self, target: str, faults: Sequence[Fault]) -> list[str]:
+        """Return the deployments that failed this request last, never all; none when the others were not free."""
+        if not faults or not faults[-1].sent:
+            return []
+        group = self._router.get_model_ids(target)
+        failed = dict.fromkeys(f.deployment for f in reversed(faults) if f.deployment and f.deployment in group)
+        return list(failed)[: len(group) - 1]
+
     def _read(self, raw: Any) -> Answer:
         choice = raw.choices[0]
         usage = getattr(raw, "usage", None)
@@ -230,11 +242,13 @@ class RouterEngine(ModelEngine):
 
 
 def _translated(error: Exception) -> Exception:
-    """Return DSPy's error for LiteLLM's, with the Retry-After that LiteLLM keeps elsewhere."""
+    """Return DSPy's error for LiteLLM's, with what LiteLLM keeps elsewhere: Retry-After, and who failed."""
     mapped: Exception = to_lm15_error(error)
-    headers = getattr(error, "litellm_response_headers", None) or {}
-    if isinstance(mapped, lm15.LM15Error) and mapped.retry_after is None:
-        mapped.retry_after = retry_after_seconds(headers.get("retry-after"))
+    if isinstance(mapped, lm15.LM15Error):
+        mapped.deployment = getattr(error, "failed_deployment_id", None)
+        if mapped.retry_after is None:
+            headers = getattr(error, "litellm_response_headers", None) or {}
+            mapped.retry_after = retry_after_seconds(headers.get("retry-after"))
     return mapped
 
 
