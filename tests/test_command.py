@@ -117,8 +117,8 @@ def test_two_runs_are_identical_whatever_the_workers(workers, tmp_path, small_da
 
 
 BAD_CALLS = [
-    ("--task fallasy", "--task must be one of fallacy, liar, math but got 'fallasy'"),
-    ("", "--task must be one of fallacy, liar, math but got None"),
+    ("--task fallasy", "--task must be one of fallacy, liar, math, classroom but got 'fallasy'"),
+    ("", "--task must be one of fallacy, liar, math, classroom but got None"),
     ("--tusk fallacy", "did you mean --task?"),
     ("--task fallacy --round 3", "did you mean --rounds?"),
     ("--task fallacy --rounds -1", "--rounds must be a whole number of at least 0 but got -1"),
