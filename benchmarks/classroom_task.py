@@ -46,7 +46,7 @@ def classroom_task(seed: int, variants: int, limit: int | None = None) -> Answer
         source=SOURCE,
         dropped={},
         adapter=ClassroomAdapter(),
-        shots={"few-shot": answers_only, "few-shot-worked": few_shot},
+        shots={"few-shot": answers_only, "few-shot-sc": answers_only, "few-shot-worked": few_shot},
         strata="p",
     )
 

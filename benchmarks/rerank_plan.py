@@ -7,7 +7,7 @@ from collections import Counter
 import dspy
 
 from lbt_dspy.benchmarks.console import Costs
-from lbt_dspy.benchmarks.rerank_runs import RerankRunner
+from lbt_dspy.benchmarks.rerank_runs import RerankRunner, voted
 from lbt_dspy.benchmarks.rerank_settings import ALL
 from lbt_dspy.exam.render import Renderer, current_adapter
 from lbt_dspy.lms.user_lm import engine_of
@@ -25,7 +25,8 @@ def largest_plan(runner: RerankRunner) -> Counter[tuple[str, str]]:
     s = runner.settings
     questions = sum(len(task.teaching) for task in runner.tasks)
     plan: Counter[tuple[str, str]] = Counter()
-    plan["teacher", engine_of(runner.teacher).name] = questions * (1 + len(runner.task.shots)) * (1 + s.rationales)
+    samples = 1 + s.rationales + sum(s.rationales if voted(name) else 1 for name in runner.task.shots)
+    plan["teacher", engine_of(runner.teacher).name] = questions * samples
     problems = sum(map(sum, runner.exam_sizes))
     marks = [s.mark, *(mark for mark, _ in runner.other_marks())] if s.schedule == ALL else [s.mark]
     for student in runner.students:

@@ -192,17 +192,21 @@ class RerankRunner:
             changes["in_flight"] = ALL_AT_ONCE
         if name in SAMPLED:
             return program.rerank(inputs, account=row.account, sampled=lessons, **changes)
-        kind = name.removesuffix("-sc")
-        if kind in task.shots:
-            program = program.with_demonstrations(task.shots[kind](program.exam_problems(inputs), task.answer))
-        if name in ("greedy", *task.shots):
+        if name in task.shots:
+            program = program.with_demonstrations(task.shots[name](program.exam_problems(inputs), task.answer))
+        if not voted(name):
             changes |= {"rationales": 1, "gate": None, "temperature": 0.0}
         return program.rerank(inputs, account=row.account, **changes)
 
 
 def order_of(task: AnswerTask) -> tuple[str, ...]:
     """Return the names of a task's rows."""
-    return ("greedy", *SAMPLED, *(name for kind in task.shots for name in (kind, f"{kind}-sc")))
+    return ("greedy", *SAMPLED, *task.shots)
+
+
+def voted(name: str) -> bool:
+    """Return whether a row without an exam takes the majority of its samples, not one greedy answer."""
+    return name.endswith("sc")
 
 
 def asked_of(program: RerankedProgram, problem: dspy.Example) -> dict[str, Any]:

@@ -25,6 +25,8 @@ COMMANDS = {"predict": "lbt_dspy.benchmarks.predict", "compare": "lbt_dspy.bench
 JOBS = {"m1": "rerank_job", "m3": "search_job"}
 RETRIES = 4
 DEFAULT_WORKERS = 8
+OWN_WORKERS = {"classroom": 32}
+"""By task: models of the classroom answer the requests of all threads together."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,7 +63,7 @@ def execute(args: argparse.Namespace) -> int:
     from lbt_dspy.lms.ledger import Ledger
     from lbt_dspy.progress import Progress
 
-    workers = DEFAULT_WORKERS if args.workers is None else args.workers
+    workers = OWN_WORKERS.get(settings.task, DEFAULT_WORKERS) if args.workers is None else args.workers
     check_at_least("--workers", workers, 1, "1 asks one call after the other")
     budget = Budget(args.max_calls, args.max_cost)
     check_json_path(args.json)

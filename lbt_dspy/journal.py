@@ -27,6 +27,10 @@ CREATE TABLE IF NOT EXISTS session (seconds REAL NOT NULL);
 """
 COLUMNS = "text, reason, attempts, input_tokens, output_tokens, cost, logprobs"
 LOOKUP_CHUNK = 500
+COUNT = (
+    "INSERT INTO sent VALUES (?1,?2,?3,?4) ON CONFLICT (role, lm) "
+    "DO UPDATE SET requests = requests + ?3, charge = charge + ?4"
+)
 
 
 class Journal:
@@ -63,8 +67,15 @@ class Journal:
                     found[row[0]] = Reply(*row[1:])
         return found
 
-    def record(self, role: str, lm: str, rows: Iterable[tuple[bytes, Reply]]) -> None:
-        """Commit replies; a key asked again (after a failure) keeps the count of all its attempts."""
+    def record(self, role: str, lm: str, rows: Iterable[tuple[bytes, Reply]], *, sent: int = 0) -> None:
+        """Commit replies; a key asked again (after a failure) keeps the count of all its attempts.
+
+        Args:
+            role: Under which role.
+            lm: Of which model.
+            rows: Keys with their replies.
+            sent: Requests to count with them, where they were not counted before they were sent.
+        """
         values = [
             (key, role, lm, r.text, r.reason, r.attempts, r.input_tokens, r.output_tokens, r.cost, r.logprobs)
             for key, r in rows
@@ -72,6 +83,8 @@ class Journal:
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("INSERT OR REPLACE INTO reply VALUES (?,?,?,?,?,?,?,?,?,?)", values)
+            if sent:
+                self._db.execute(COUNT, (role, lm, sent, 0.0))
             self._db.execute("COMMIT")
 
     def count_sent(self, role: str, lm: str, requests: int = 1, charge: float = 0.0) -> None:
@@ -85,11 +98,7 @@ class Journal:
                 is lost with its process stays charged at its worst case.
         """
         with self._lock:
-            self._db.execute(
-                "INSERT INTO sent VALUES (?1,?2,?3,?4) ON CONFLICT (role, lm) "
-                "DO UPDATE SET requests = requests + ?3, charge = charge + ?4",
-                (role, lm, requests, charge),
-            )
+            self._db.execute(COUNT, (role, lm, requests, charge))
 
     def charged(self) -> float:
         """Return what all requests cost or, where that was never known, could have cost in US dollars."""

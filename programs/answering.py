@@ -32,8 +32,8 @@ class AnswerTask:
     dropped: Mapping[str, int]
     adapter: dspy.Adapter | None = None
     """Of teacher and students; `None`: the configured one, or `ChatAdapter`."""
-    shots: Mapping[str, Shots] = field(default_factory=lambda: {"few-shot": few_shot})
-    """The baselines that give the teacher the exam problems as demonstrations."""
+    shots: Mapping[str, Shots] = field(default_factory=lambda: {"few-shot": few_shot, "few-shot-sc": few_shot})
+    """The baselines that give the teacher the exam problems as demonstrations; those in -sc take votes."""
     strata: str | None = None
     """A field of the teaching problems by whose values the accuracy is also given."""
 

@@ -8,7 +8,7 @@ from conftest import ROOT
 from lbt_dspy.benchmarks.run import main
 
 SMALL = ["--task", "classroom", "--limit", "9", "--rationales", "6", "--sittings", "2", "--seeds", "0,1", "--quiet"]
-ROWS = ["greedy", "sc", "max", "sum", "avg", "few-shot", "few-shot-sc", "few-shot-worked", "few-shot-worked-sc"]
+ROWS = ["greedy", "sc", "max", "sum", "avg", "few-shot", "few-shot-sc", "few-shot-worked"]
 
 
 def run(folder, *more):

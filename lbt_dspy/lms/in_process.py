@@ -97,8 +97,7 @@ class InProcess:
             for engine, asked in by_engine.items():
                 rows = [(call.key, replies[call.key]) for call in asked if call.key in replies]
                 if rows:
-                    self._journal.record(role, engine.name, rows)
-                    self._journal.count_sent(role, engine.name, len(rows))
+                    self._journal.record(role, engine.name, rows, sent=len(rows))
         return replies
 
 
