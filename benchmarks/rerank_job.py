@@ -30,6 +30,7 @@ from lbt_dspy.benchmarks.rerank_results import (
 from lbt_dspy.benchmarks.rerank_runs import RerankRunner, Row, tasks_of
 from lbt_dspy.benchmarks.rerank_settings import ALL, RerankSettings
 from lbt_dspy.benchmarks.rerank_tables import tables
+from lbt_dspy.exam.evidence import check_scorers
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.lms.user_lm import engine_of
@@ -46,6 +47,8 @@ class Job:
         self._settings = settings
         self._tasks = tasks_of(settings)
         self._teacher, *self._students = LMRoles(settings.config).lms([settings.teacher, *settings.students])
+        if settings.mark == "evidence":
+            check_scorers(self._students)
         self._rows: dict[str, Row] = {}
 
     @property

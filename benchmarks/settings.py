@@ -133,9 +133,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--max-calls", metavar="N", type=int, help="stop before call N + 1 of this folder (exit code 3)")
     run.add_argument("--max-cost", metavar="USD", type=float, help="stop before more could be spent (exit code 3)")
     run.add_argument("--dry-run", action="store_true", help="print the largest possible number of calls; make none")
-    run.add_argument(
-        "--workers", metavar="N", type=int, help="requests in flight (8; classroom 32); no result changes"
-    )
+    run.add_argument("--workers", metavar="N", type=int, help="requests in flight (8; classroom 32); no result changes")
     run.add_argument("--quiet", action="store_true", help="no progress; the table only")
     return p
 

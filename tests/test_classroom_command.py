@@ -139,6 +139,7 @@ MISTAKES = [
     ("--schedule al", "--schedule must be one of full, lossless, confident, all but got 'al'"),
     ("--students embedded/classroom-student-c", "did you mean 'embedded/classroom-student-b'?"),
     ("--students embedded/words", "got a prompt that it cannot read"),
+    ("--mark evidence --sittings 1 --students embedded/words", "embedded/words does not; vLLM servers by name"),
     ("--method m3", "--task classroom is for --method m1"),
     ("--rounds 3", "--rounds is not an option of --method m1"),
     ("--schedule lossless --delta 0.1", "--delta 0.1 is for --schedule confident"),

@@ -58,13 +58,7 @@ class EvidenceExam:
         """Raise `UserError` unless the problems have answers and all students say how likely a given text is."""
         for problem in problems:
             self.renderer.answer_text(problem.example)
-        for student in students:
-            engine = engine_of(student)
-            if not engine.scores_texts:
-                raise UserError(
-                    f"mark 'evidence' needs students that say how likely a given text is but {engine.name} does not; "
-                    f"{SCORERS} do, for others take mark='grade'"
-                )
+        check_scorers(students)
 
     def examine(
         self, exams: Sequence[Exam], students: Sequence[dspy.LM], *, role: str, account: Account
@@ -118,6 +112,17 @@ def check_mark(mark: str, scale: float) -> None:
     check_choice("mark", mark, MARKS)
     if not (isinstance(scale, float | int) and 0 < scale < math.inf):
         raise UserError(f"evidence_scale must be a number above 0 but got {scale!r}; {SCALE} is the tried one")
+
+
+def check_scorers(students: Sequence[dspy.LM]) -> None:
+    """Raise `UserError` unless all students say how likely a given text is."""
+    for student in students:
+        engine = engine_of(student)
+        if not engine.scores_texts:
+            raise UserError(
+                f"mark 'evidence' needs students that say how likely a given text is but {engine.name} does not; "
+                f"{SCORERS} do, for others take mark 'grade'"
+            )
 
 
 def check_one_sitting(sittings: int) -> None:
