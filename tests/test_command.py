@@ -351,7 +351,11 @@ def test_a_run_that_is_killed_loses_only_what_was_in_flight(how, server, small_d
         for stop_at in (5, needed // 3, 2 * needed // 3):
             out = tmp_path / f"broken-{stop_at}"
             before = stats(base_url)["requests"]
-            process = subprocess.Popen(command(*words, "--out", str(out)), stderr=subprocess.PIPE)
+            process = subprocess.Popen(
+                command(*words, "--out", str(out)),
+                stderr=subprocess.PIPE,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+            )
             wait_for(lambda b=before, s=stop_at: stats(base_url)["requests"] >= b + s)
             os.kill(process.pid, how)
             _, errors = process.communicate(timeout=30)
