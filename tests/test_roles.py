@@ -74,6 +74,8 @@ def test_model_strings_and_addresses(monkeypatch):
         ("nosuchprovider/x", "known: fleet, keyed, embedded/words"),
         ("hosted_vlm/q@http://127.0.0.1:9/v1", "did you mean 'hosted_vllm/q@http://127.0.0.1:9/v1'"),
         ("hosted_vllm/q@127.0.0.1:9/v1", "must begin with http:// or https://; write @http://127.0.0.1:9/v1"),
+        ("hosted_vlm/q@http://me:s3cret@127.0.0.1:9/v1", "did you mean 'hosted_vllm/q@http://127.0.0.1:9/v1'"),
+        ("hosted_vllm/q@me:s3cret@127.0.0.1:9/v1", "the address '127.0.0.1:9/v1' must begin with http://"),
         ("hosted_vllm/q@localhost/v1", "must begin with http:// or https://"),
         ("hosted_vllm/q@vllm.example.org/v1", "must begin with http:// or https://"),
         ("hosted_vllm/q", "hosted_vllm/q@http://host:port/v1, api_base in the YAML, or export HOSTED_VLLM_API_BASE"),
@@ -82,8 +84,9 @@ def test_model_strings_and_addresses(monkeypatch):
     ],
 )
 def test_unknown_names_list_the_known_ones(name, says, fleet):
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=says) as caught:
         LMRoles(fleet).lms([name])
+    assert "s3cret" not in str(caught.value)
 
 
 BROKEN = [

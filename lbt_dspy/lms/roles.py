@@ -20,6 +20,8 @@ from lbt_dspy.lms.recorded import recorded_lm
 
 ADDRESSED = re.compile(r"^(?P<model>(?P<provider>[\w-]+)/.+)@(?P<url>https?://.+)$")
 BARE_ADDRESS = re.compile(r"^[\w-]+/.+@(?P<url>(?:localhost|[\w.-]+:\d+|[\w.-]+(?=/v\d))(?:[:/].*)?)$")
+CREDENTIALS = re.compile(r"(?<=//)[^/@]*@")
+"""User and password of an address, which no message may hold."""
 VLLM_ADDRESS = "HOSTED_VLLM_API_BASE"
 
 
@@ -83,11 +85,13 @@ class LMRoles:
         if addressed and _known_provider(name):
             return [Deployment(name=name, params={"model": addressed["model"], "api_base": addressed["url"]})]
         bare = BARE_ADDRESS.match(name)
-        if bare:
-            raise UserError(f"the address in {name!r} must begin with http:// or https://; write @http://{bare['url']}")
+        if bare and "://" not in name:
+            address = bare["url"]
+            raise UserError(f"the address {address!r} must begin with http:// or https://; write @http://{address}")
         if "/" in name and _known_provider(name):
             return [Deployment(name=name, params={"model": name})]
-        raise UserError(f"unknown model {name!r}; {self._known(name)}")
+        public = CREDENTIALS.sub("", name)
+        raise UserError(f"unknown model {public!r}; {self._known(public)}")
 
     def _fallback_deployments(self, names: set[str]) -> list[Deployment]:
         if not self._config.fallbacks:
