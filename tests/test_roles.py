@@ -75,6 +75,7 @@ def test_model_strings_and_addresses(monkeypatch):
         ("hosted_vlm/q@http://127.0.0.1:9/v1", "did you mean 'hosted_vllm/q@http://127.0.0.1:9/v1'"),
         ("hosted_vllm/q@127.0.0.1:9/v1", "must begin with http:// or https://; write @http://127.0.0.1:9/v1"),
         ("hosted_vlm/q@http://me:s3cret@127.0.0.1:9/v1", "did you mean 'hosted_vllm/q@http://127.0.0.1:9/v1'"),
+        ("hosted_vllm/q@http://me:s3cret@127.0.0.1:9/v1", "holds a user and password, and names of models are written"),
         ("hosted_vllm/q@me:s3cret@127.0.0.1:9/v1", "the address '127.0.0.1:9/v1' must begin with http://"),
         ("hosted_vllm/q@localhost/v1", "must begin with http:// or https://"),
         ("hosted_vllm/q@vllm.example.org/v1", "must begin with http:// or https://"),

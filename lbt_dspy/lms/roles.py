@@ -83,6 +83,11 @@ class LMRoles:
             return []
         addressed = ADDRESSED.match(name)
         if addressed and _known_provider(name):
+            if CREDENTIALS.search(addressed["url"]):
+                raise UserError(
+                    f"the address of {CREDENTIALS.sub('', name)} holds a user and password, and names of models are "
+                    "written into run folders; put the address into a --config YAML, as api_base"
+                )
             return [Deployment(name=name, params={"model": addressed["model"], "api_base": addressed["url"]})]
         bare = BARE_ADDRESS.match(name)
         if bare and "://" not in name:
