@@ -37,8 +37,6 @@ REPLAYS = (("max", "lossless"), ("sum", "lossless"), ("sum", "confident"), ("avg
 """Rows and schedules that `--schedule all` replays after the full exam."""
 ONE_SITTING, EVIDENCE = "1 sitting", "evidence"
 """Variants of the examined rows: graded in one sitting at each exam problem, and marked by evidence."""
-ALL_AT_ONCE = 2**20
-"""Sittings in flight of a full exam, where waiting for marks saves nothing."""
 QUESTIONS_AT_ONCE = 32
 
 
@@ -154,7 +152,7 @@ class RerankRunner:
         return LbTRerank(
             exam_students=self.students, exam=maker_of(s, task), grader=task.grader, rationales=s.rationales,
             sittings=s.sittings, mark=s.mark, selection=s.selection, schedule=self.schedule_of(s.selection),
-            delta=s.delta, gate=s.gate, in_flight=s.in_flight, temperature=s.temperature,
+            delta=s.delta, gate=s.gate, in_flight=s.in_flight, choices=s.choices, temperature=s.temperature,
             config={"temperature": s.temperature}, adapter=task.adapter, ledger=self.ledger, seed=seed,
         ).compile(program)  # fmt: skip
 
@@ -188,8 +186,6 @@ class RerankRunner:
         name, changes = row.name, dict[str, Any](selection="maj")
         if name in EXAMINED:
             changes = {"selection": name, "schedule": row.schedule, "mark": row.mark, "sittings": row.sittings}
-        if row.schedule == "full":
-            changes["in_flight"] = ALL_AT_ONCE
         if name in SAMPLED:
             return program.rerank(inputs, account=row.account, sampled=lessons, **changes)
         if name in task.shots:

@@ -42,7 +42,7 @@ OWN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 """By task, where they are not those of `RerankSettings`."""
 MARKS = ("grade", "evidence")
-NAMES = (*(flag.replace("-", "_") for flag, _ in (*NUMBERS, *WORDS)), "delta", "temperature")
+NAMES = (*(flag.replace("-", "_") for flag, _ in (*NUMBERS, *WORDS)), "delta", "temperature", "choices")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,7 @@ class RerankSettings:
     delta: float = 0.05
     gate: int | None = None
     in_flight: int = 16
+    choices: bool = False
     temperature: float = 0.7
     limit: int | None = None
     seeds: tuple[int, ...] = (0,)
@@ -77,6 +78,10 @@ def add_rerank_flags(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{flag}", metavar="NAME", help=text)
     for flag, text in NUMBERS:
         group.add_argument(f"--{flag}", metavar="N", type=int, help=text)
+    group.add_argument(
+        "--choices", action="store_true", default=None,
+        help="--schedule full: ask all sittings at a problem in one request (n), where the server does that",
+    )  # fmt: skip
     group.add_argument("--delta", metavar="P", type=float, help="confident: its risk (0.05; classroom 0.01)")
     group.add_argument("--temperature", metavar="T", type=float, help="of lessons and sittings (0.7; classroom 1)")
 
@@ -149,6 +154,15 @@ def _check(settings: RerankSettings) -> None:
             f"--gate must be at most --rationales, {settings.rationales}, but got {settings.gate}: so many lessons are "
             "never sampled"
         )
+    _check_exam(settings)
+    default = OWN_DEFAULTS.get(settings.task, {}).get("delta", RerankSettings.delta)
+    if settings.schedule not in ("confident", ALL) and settings.delta != default:
+        raise UserError(f"--delta {settings.delta} is for --schedule confident; leave it out, or choose that schedule")
+
+
+def _check_exam(settings: RerankSettings) -> None:
+    if settings.choices and settings.schedule != "full":
+        raise UserError(f"--choices is for --schedule full but got {settings.schedule}; leave it out")
     if settings.mark == "evidence" and settings.sittings != 1:
         raise UserError(
             f"--sittings must be 1 with --mark evidence but got {settings.sittings}; leave it out, nothing is sampled"
@@ -157,6 +171,3 @@ def _check(settings: RerankSettings) -> None:
         raise UserError("--schedule confident is for --selection sum or avg but got max; take --schedule lossless")
     if not 0 <= settings.delta < 0.5:
         raise UserError(f"--delta must be at least 0 and less than 0.5 but got {settings.delta}; 0 is lossless")
-    default = OWN_DEFAULTS.get(settings.task, {}).get("delta", RerankSettings.delta)
-    if settings.schedule not in ("confident", ALL) and settings.delta != default:
-        raise UserError(f"--delta {settings.delta} is for --schedule confident; leave it out, or choose that schedule")

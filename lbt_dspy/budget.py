@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 
 from lbt_dspy.errors import BudgetSpentError, UserError, check_at_least
 
@@ -32,11 +33,12 @@ class Budget:
         self.cost = 0.0
         self._reserved_cost = 0.0
         self._in_flight = 0
-        self._free = threading.Condition()
+        self._lock = threading.Lock()
+        self._settled: Future[None] | None = None
 
     def start_from(self, calls: int, cost: float) -> None:
         """Count what earlier runs of a journal have sent and spent, where this budget has not: it may be shared."""
-        with self._free:
+        with self._lock:
             self.calls, self.cost = max(self.calls, calls), max(self.cost, cost)
 
     def reserve(self, worst_cost: float | None) -> None:
@@ -45,27 +47,38 @@ class Budget:
         Raises:
             BudgetSpentError: There is no room and none can come free.
         """
-        with self._free:
-            while True:
-                problem = self._no_room(worst_cost)
-                if problem is None:
-                    self.calls += 1
-                    self._reserved_cost += worst_cost or 0.0
-                    self._in_flight += 1
-                    return
-                if self._in_flight == 0:
-                    raise BudgetSpentError(problem)
-                self._free.wait()
+        while (settled := self.try_reserve(worst_cost)) is not None:
+            settled.result()
+
+    def try_reserve(self, worst_cost: float | None) -> Future[None] | None:
+        """Take room for one call if there is some; else return a future that is done when a call in flight settles.
+
+        Raises:
+            BudgetSpentError: There is no room and none can come free.
+        """
+        with self._lock:
+            problem = self._no_room(worst_cost)
+            if problem is not None and self._in_flight == 0:
+                raise BudgetSpentError(problem)
+            if problem is not None:
+                self._settled = self._settled or Future()
+                return self._settled
+            self.calls += 1
+            self._reserved_cost += worst_cost or 0.0
+            self._in_flight += 1
+            return None
 
     def settle(self, worst_cost: float | None, cost: float, *, sent: bool = True) -> None:
         """Give back a reservation: the call cost `cost` dollars, or was never sent."""
-        with self._free:
+        with self._lock:
             self._in_flight -= 1
             self._reserved_cost -= worst_cost or 0.0
             self.cost += cost
             if not sent:
                 self.calls -= 1
-            self._free.notify_all()
+            settled, self._settled = self._settled, None
+        if settled is not None:
+            settled.set_result(None)
 
     def _no_room(self, worst_cost: float | None) -> str | None:
         if self.max_calls is not None and self.calls + 1 > self.max_calls:

@@ -2,22 +2,26 @@
 
 One SQLite file in write-ahead mode. A reply is committed before its result is used, and a request is counted before it
 is sent, so killing the process at any point loses nothing but the requests that were in flight. Marks are recomputed
-from replies: a corrected grader costs no calls.
+from replies: a corrected grader costs no calls. Equal texts are kept once.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.types import Reply
 
 SCHEMA = """
+CREATE TABLE IF NOT EXISTS source (id INTEGER PRIMARY KEY, role TEXT NOT NULL, lm TEXT NOT NULL, UNIQUE (role, lm));
+CREATE TABLE IF NOT EXISTS text (digest BLOB PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reply (
-    key BLOB PRIMARY KEY, role TEXT NOT NULL, lm TEXT NOT NULL, text TEXT, reason TEXT, attempts INTEGER NOT NULL,
+    key BLOB PRIMARY KEY, source INTEGER NOT NULL, text BLOB, reason TEXT, attempts INTEGER NOT NULL,
     input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost REAL, logprobs TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sent (
@@ -25,12 +29,16 @@ CREATE TABLE IF NOT EXISTS sent (
 );
 CREATE TABLE IF NOT EXISTS session (seconds REAL NOT NULL);
 """
-COLUMNS = "text, reason, attempts, input_tokens, output_tokens, cost, logprobs"
+LOOKUP = (
+    "SELECT key, body, reason, attempts, input_tokens, output_tokens, cost, logprobs "
+    "FROM reply LEFT JOIN text ON digest = text WHERE key IN ({})"
+)
 LOOKUP_CHUNK = 500
 COUNT = (
     "INSERT INTO sent VALUES (?1,?2,?3,?4) ON CONFLICT (role, lm) "
     "DO UPDATE SET requests = requests + ?3, charge = charge + ?4"
 )
+TEXT_BYTES = 16
 
 
 class Journal:
@@ -45,30 +53,50 @@ class Journal:
 
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = None if path is None else Path(path)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._together = 0
+        self._sources: dict[tuple[str, str], int] = {}
         try:
             self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None, timeout=30)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(SCHEMA)
-            if "logprobs" not in {row[1] for row in self._db.execute("PRAGMA table_info(reply)")}:
-                self._db.execute("ALTER TABLE reply ADD COLUMN logprobs TEXT")  # a journal of version 0.1
+            with self.together():
+                self._make_tables()
         except sqlite3.Error as error:
             raise UserError(f"{path} cannot be used as a journal ({error}); name another file or remove it") from None
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit all that is written inside at once, at the end; other threads wait."""
+        with self._lock:
+            if not self._together:
+                self._db.execute("BEGIN IMMEDIATE")
+            self._together += 1
+            try:
+                yield
+            except BaseException:
+                self._together -= 1
+                if not self._together:
+                    self._db.execute("ROLLBACK")
+                    self._sources.clear()
+                raise
+            self._together -= 1
+            if not self._together:
+                self._db.execute("COMMIT")
 
     def replies(self, keys: Sequence[bytes]) -> dict[bytes, Reply]:
         """Return the recorded replies of `keys`, failed ones included; absent keys are absent."""
         found: dict[bytes, Reply] = {}
-        with self._lock:
-            for start in range(0, len(keys), LOOKUP_CHUNK):
-                chunk = keys[start : start + LOOKUP_CHUNK]
-                marks = ",".join("?" * len(chunk))
-                for row in self._db.execute(f"SELECT key, {COLUMNS} FROM reply WHERE key IN ({marks})", chunk):
-                    found[row[0]] = Reply(*row[1:])
+        for start in range(0, len(keys), LOOKUP_CHUNK):
+            chunk = keys[start : start + LOOKUP_CHUNK]
+            query = LOOKUP.format(",".join("?" * len(chunk)))
+            with self._lock:
+                rows = self._db.execute(query, chunk).fetchall()
+            found.update((row[0], Reply._make(row[1:])) for row in rows)
         return found
 
     def record(self, role: str, lm: str, rows: Iterable[tuple[bytes, Reply]], *, sent: int = 0) -> None:
-        """Commit replies; a key asked again (after a failure) keeps the count of all its attempts.
+        """Commit replies; they take the place of what was recorded under their keys.
 
         Args:
             role: Under which role.
@@ -76,16 +104,19 @@ class Journal:
             rows: Keys with their replies.
             sent: Requests to count with them, where they were not counted before they were sent.
         """
-        values = [
-            (key, role, lm, r.text, r.reason, r.attempts, r.input_tokens, r.output_tokens, r.cost, r.logprobs)
-            for key, r in rows
-        ]
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR REPLACE INTO reply VALUES (?,?,?,?,?,?,?,?,?,?)", values)
+        texts: dict[bytes, str] = {}
+        values = []
+        for key, (text, *others) in rows:
+            digest = None if text is None else _digest(text)
+            if digest is not None:
+                texts[digest] = str(text)
+            values.append((key, digest, *others))
+        with self.together():
+            source = self._source(role, lm)
+            self._db.executemany("INSERT OR IGNORE INTO text VALUES (?,?)", texts.items())
+            self._db.executemany(f"INSERT OR REPLACE INTO reply VALUES (?,{source},?,?,?,?,?,?,?)", values)
             if sent:
-                self._db.execute(COUNT, (role, lm, sent, 0.0))
-            self._db.execute("COMMIT")
+                self.count_sent(role, lm, sent)
 
     def count_sent(self, role: str, lm: str, requests: int = 1, charge: float = 0.0) -> None:
         """Count requests that are about to be sent, and charge for them.
@@ -97,7 +128,7 @@ class Journal:
             charge: US dollars: the worst case before sending, then the difference to the true cost. So a request that
                 is lost with its process stays charged at its worst case.
         """
-        with self._lock:
+        with self.together():
             self._db.execute(COUNT, (role, lm, requests, charge))
 
     def charged(self) -> float:
@@ -123,7 +154,9 @@ class Journal:
     def calls(self) -> dict[tuple[str, str], int]:
         """Return the calls (retries included) of all recorded replies by (role, LM name)."""
         with self._lock:
-            rows = self._db.execute("SELECT role, lm, sum(attempts) FROM reply GROUP BY role, lm").fetchall()
+            rows = self._db.execute(
+                "SELECT role, lm, sum(attempts) FROM reply JOIN source ON id = source GROUP BY role, lm"
+            ).fetchall()
         return {(role, lm): int(calls) for role, lm, calls in rows}
 
     def add_session(self, seconds: float) -> None:
@@ -144,3 +177,33 @@ class Journal:
         with self._lock:
             row = self._db.execute(query).fetchone()
         return row[0]  # type: ignore[no-any-return]
+
+    def _source(self, role: str, lm: str) -> int:
+        """Return the number of a role and a model."""
+        if (role, lm) not in self._sources:
+            self._db.execute("INSERT OR IGNORE INTO source (role, lm) VALUES (?,?)", (role, lm))
+            found = self._db.execute("SELECT id FROM source WHERE role = ? AND lm = ?", (role, lm)).fetchone()
+            self._sources[role, lm] = int(found[0])
+        return self._sources[role, lm]
+
+    def _make_tables(self) -> None:
+        """Make the tables, or turn those of an older version into today's."""
+        columns = [row[1] for row in self._db.execute("PRAGMA table_info(reply)")]
+        if "role" in columns:
+            self._db.execute("ALTER TABLE reply RENAME TO reply_before")
+        for statement in filter(str.strip, SCHEMA.split(";")):
+            self._db.execute(statement)
+        if "role" not in columns:
+            return
+        logprobs = "logprobs" if "logprobs" in columns else "NULL"
+        old = self._db.execute(
+            "SELECT role, lm, key, text, reason, attempts, input_tokens, output_tokens, cost, "
+            f"{logprobs} FROM reply_before"
+        )
+        for role, lm, key, *reply in old:
+            self.record(role, lm, [(key, Reply._make(reply))])
+        self._db.execute("DROP TABLE reply_before")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=TEXT_BYTES).digest()

@@ -215,7 +215,7 @@ class LbTScore:
             (lm, sitting) for lm in (self._students.lms() if problems else ()) for sitting in range(self.sittings)
         ]
         seats = [Seat(material, lm, problem, sitting) for problem in problems for lm, sitting in takers]
-        held = iter(examiner.sit(seats, account=account))
+        held = iter(examiner.sit(seats, account=account, choices=True))
         return [ProblemResult(problem=problem, sittings=tuple(next(held) for _ in takers)) for problem in problems]
 
     def _correctness(self, gold: dspy.Example, pred: dspy.Prediction, grader: Grader) -> float | None:

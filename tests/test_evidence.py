@@ -277,7 +277,8 @@ def test_a_lesson_that_is_too_long_is_not_measured_and_takes_no_other_with_it(cl
 MUTE = [
     lambda: embedded_lm("embedded/words"),
     lambda: student(),
-    lambda: dspy.LM("hosted_vllm/m", api_base="http://127.0.0.1:9/v1", api_key="-"),  # an LM of DSPy's own client
+    lambda: dspy.LM("hosted_vllm/m", api_base="http://127.0.0.1:9/v1", api_key="-", engine="litellm"),
+    lambda: dspy.LM("openai/m", api_base="http://127.0.0.1:9/v1", api_key="-"),
     lambda: LMRoles().lms(["openai/gpt-4o-mini"])[0],
 ]
 

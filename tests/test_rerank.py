@@ -17,12 +17,12 @@ from lbt_dspy import (
     UserError,
     Variants,
 )
-from lbt_dspy.lms import ledger as ledger_module
+from lbt_dspy.lms import outgoing
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(ledger_module, "FIRST_WAIT", 0.0005)
+    monkeypatch.setattr(outgoing, "FIRST_WAIT", 0.0005)
 
 
 def outcome(prediction):

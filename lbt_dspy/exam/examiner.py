@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dspy
@@ -10,18 +11,30 @@ import dspy
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.evidence import SCALE, EvidenceExam, check_mark, check_one_sitting
 from lbt_dspy.exam.grading import Grader
-from lbt_dspy.exam.likelihood import ASK, label_probabilities
+from lbt_dspy.exam.likelihood import ASK
+from lbt_dspy.exam.marking import Marker
 from lbt_dspy.exam.paid_program import PaidProgram
-from lbt_dspy.exam.render import LazyCall, Prefix, Renderer, UnreadableError, current_adapter, open_settings
+from lbt_dspy.exam.render import (
+    LazyCall,
+    Prefix,
+    Renderer,
+    as_choices,
+    current_adapter,
+    open_settings,
+    sampling_of,
+)
 from lbt_dspy.exam.whole_program import WholeProgram, single_predictor
 from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import request_seed
-from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Reply, Seat, Sitting
+from lbt_dspy.types import Exam, ExamProblem, ExamReport, Reply, Seat, Sitting
 
 if TYPE_CHECKING:
     from lbt_dspy.types import Material
+
+PART = 2000
+"""Sittings of a larger program that are begun together."""
 
 
 class Examiner:
@@ -48,6 +61,9 @@ class Examiner:
             text is, and the program must be one predictor.
         evidence_scale: Of `evidence`, above 0, in nats per token: the gain that has the mark .73. Fixed beforehand, the
             same for all questions; smaller makes marks more like 0 and 1.
+        choices: Whether several sittings at one question are asked as choices of one request (`n`), so that the prompt
+            is read once, of students whose servers do that; what each choice is journalled under then depends on how
+            many there are. Students at temperature 0, and larger programs, are always asked one by one.
 
     Raises:
         UserError: The predictor's name is unknown or missing, an option is out of bounds, or probabilities or evidence
@@ -70,6 +86,7 @@ class Examiner:
         rationale: bool = True,
         mark: str = "grade",
         evidence_scale: float = SCALE,
+        choices: bool = True,
     ) -> None:
         check_mark(mark, evidence_scale)
         self.program = program
@@ -80,8 +97,6 @@ class Examiner:
             raise UserError(
                 "mark 'evidence' needs a program of one predictor, without label probabilities; take 'grade'"
             )
-        self._probabilities_of = probabilities_of
-        self._labels = tuple(labels)
         self.demonstrations = tuple(demonstrations)
         self.rationale = rationale
         self.grader = grader
@@ -89,7 +104,9 @@ class Examiner:
         self.adapter = current_adapter(adapter)
         self.config = {**(config or {}), **(ASK if probabilities_of is not None else {})}
         self.seed = seed
+        self.choices = choices
         self._renderer = Renderer(self.predictor.signature, self.adapter)
+        self._marker = Marker(self._renderer, grader, probabilities_of=probabilities_of, labels=labels)
         self._evidence = (
             EvidenceExam(renderer=self._renderer, shown=self.shown, ledger=ledger, scale=evidence_scale)
             if mark == "evidence"
@@ -122,49 +139,82 @@ class Examiner:
             BudgetSpentError: The next call could exceed the budget.
             UserError: A student does not say how likely a text is, where marks are by evidence.
         """
-        account = Account() if account is None else account
+        return list(self.stream(exams, students, role=role, account=account, sittings=sittings))
+
+    def stream(
+        self,
+        exams: Iterable[Exam],
+        students: Sequence[dspy.LM],
+        *,
+        role: str = "students",
+        account: Account | None = None,
+        sittings: int = 1,
+    ) -> Iterator[list[ExamReport]]:
+        """As `examine`, but give the reports of each exam, in order, when it and those before it are done.
+
+        Exams are taken as reports are: however many there are, only a bounded number of sittings is held in memory.
+        """
         if self._evidence is not None:
             check_one_sitting(sittings)
-            return self._evidence.examine(exams, students, role=role, account=account)
-        if not self._alone:
-            return self._whole(role, account).examine(exams, students, sittings)
-        calls: list[LazyCall] = []
-        for exam in exams:
-            for student in students:
-                calls += self._calls(exam, student, sittings)
-        replies = iter(self.ledger.ask(calls, role=role, account=account))
-        return [
-            [
-                ExamReport(
-                    student=engine_of(student).name,
-                    sittings=self._by_problem([[next(replies) for _ in exam.problems] for _ in range(sittings)], exam),
-                )
-                for student in students
-            ]
-            for exam in exams
-        ]
+        if self._evidence is not None or not self._alone:
+            parts = _parts(exams, max(PART, self.ledger.workers), len(students) * sittings)
+            return itertools.chain.from_iterable(
+                self._examine_part(part, students, role, account or Account(), sittings) for part in parts
+            )
+        asked, reported = itertools.tee(exams)
+        calls = (call for exam in asked for student in students for call in self._calls(exam, student, sittings))
+        replies = self.ledger.stream(calls, role=role, account=account)
+        return ([self._report(exam, student, replies, sittings) for student in students] for exam in reported)
 
-    def sit(self, seats: Sequence[Seat], *, role: str = "students", account: Account | None = None) -> list[Sitting]:
+    def _examine_part(
+        self, exams: Sequence[Exam], students: Sequence[dspy.LM], role: str, account: Account, sittings: int
+    ) -> list[list[ExamReport]]:
+        if self._evidence is not None:
+            return self._evidence.examine(exams, students, role=role, account=account)
+        return self._whole(role, account).examine(exams, students, sittings)
+
+    def sit(
+        self,
+        seats: Sequence[Seat],
+        *,
+        role: str = "students",
+        account: Account | None = None,
+        choices: bool = False,
+    ) -> list[Sitting]:
         """Hold single sittings, whichever are wanted, all at once; the results are in their order.
+
+        Args:
+            seats: Who is asked what.
+            role: As in `examine`.
+            account: As in `examine`.
+            choices: Whether the sittings of one student at one problem after one material are asked as choices of one
+                request, as `examine` does it. Their replies depend on which sittings those are.
 
         Raises:
             BudgetSpentError: The next call could exceed the budget.
             UserError: A student does not say how likely a text is, where marks are by evidence.
         """
-        account = Account() if account is None else account
         if self._evidence is not None:
-            return self._evidence.sit(seats, role=role, account=account)
+            return self._evidence.sit(seats, role=role, account=account or Account())
         if not self._alone:
-            return self._whole(role, account).sit(seats)
+            return self._whole(role, account or Account()).sit(seats)
         prefixes: dict[tuple[int, int, int], Prefix] = {}
-        calls = []
-        for material, student, problem, sitting in seats:
+        units: dict[tuple[int, ...], list[int]] = {}
+        calls: list[LazyCall] = []
+        for i, (material, student, problem, sitting) in enumerate(seats):
             place = (id(material), id(student), sitting)
             if place not in prefixes:
                 prefixes[place] = self._prefix(material, student, sitting)
             calls.append(prefixes[place].call(problem.example.inputs()))
-        replies = self.ledger.ask(calls, role=role, account=account)
-        return [self._sitting(seat.problem, reply) for seat, reply in zip(seats, replies, strict=True)]
+            units.setdefault((id(material), id(student), id(problem)) if choices else (i,), []).append(i)
+        order = [i for unit in units.values() for i in unit]
+        asked = [
+            call
+            for unit in units.values()
+            for call in self._as_choices([calls[i] for i in unit], seats[unit[0]].student)
+        ]
+        replies = dict(zip(order, self.ledger.ask(asked, role=role, account=account), strict=True))
+        return [self._marker.sitting(seat.problem, replies[i]) for i, seat in enumerate(seats)]
 
     def check(self, problems: Sequence[ExamProblem], students: Sequence[dspy.LM] = ()) -> None:
         """Check, before any call, that students can be asked the problems and their answers marked.
@@ -215,33 +265,34 @@ class Examiner:
         seed = request_seed(self.seed, "sitting", sitting)
         return open_settings(student, engine_of(student), self.config, seed)
 
-    def _calls(self, exam: Exam, student: dspy.LM, sittings: int) -> list[LazyCall]:
-        calls = []
-        for sitting in range(sittings):
-            prefix = self._prefix(exam.material, student, sitting)
-            calls += [prefix.call(problem.example.inputs()) for problem in exam.problems]
-        return calls
+    def _calls(self, exam: Exam, student: dspy.LM, sittings: int) -> Iterator[LazyCall]:
+        """Give the calls of one exam, all sittings at a problem together."""
+        prefixes = [self._prefix(exam.material, student, sitting) for sitting in range(sittings)]
+        for problem in exam.problems:
+            inputs = problem.example.inputs()
+            yield from self._as_choices([prefix.call(inputs) for prefix in prefixes], student)
 
-    def _by_problem(self, replies: list[list[Reply]], exam: Exam) -> tuple[tuple[Sitting, ...], ...]:
-        return tuple(
-            tuple(self._sitting(problem, row[i]) for row in replies) for i, problem in enumerate(exam.problems)
-        )
+    def _as_choices(self, calls: list[LazyCall], student: dspy.LM) -> list[LazyCall]:
+        """Return the sittings of one question as choices of one request where that is possible and more than one."""
+        if len(calls) < 2 or not (self.choices and calls[0].engine.gives_choices):
+            return calls
+        greedy = sampling_of(student, self.sampling(student, 0)).get("temperature") == 0
+        return calls if greedy else as_choices(calls)
 
-    def _sitting(self, problem: ExamProblem, reply: Reply) -> Sitting:
-        if reply.text is None:
-            return Sitting(fields=None, mark=Mark(value=None, reason=reply.reason))
-        try:
-            fields = self._renderer.parse(reply.text)
-        except UnreadableError as error:
-            return Sitting(fields=None, mark=Mark(value=0.0, reason=str(error)))
-        return Sitting(
-            fields=fields,
-            mark=self.grader.grade(problem.example, fields),
-            probabilities=self._probabilities(reply, fields),
-        )
+    def _report(self, exam: Exam, student: dspy.LM, replies: Iterator[Reply], sittings: int) -> ExamReport:
+        rows = tuple(tuple(self._marker.sitting(p, next(replies)) for _ in range(sittings)) for p in exam.problems)
+        return ExamReport(student=engine_of(student).name, sittings=rows)
 
-    def _probabilities(self, reply: Reply, fields: Mapping[str, Any]) -> dict[str, float] | None:
-        name = self._probabilities_of
-        if name is None or reply.logprobs is None:
-            return None
-        return label_probabilities(reply.logprobs, str(fields[name]), self._labels)
+
+def _parts(exams: Iterable[Exam], size: int, seats_per_problem: int) -> Iterator[list[Exam]]:
+    """Cut exams into parts of at least `size` sittings."""
+    part: list[Exam] = []
+    held = 0
+    for exam in exams:
+        part.append(exam)
+        held += len(exam.problems) * seats_per_problem
+        if held >= size:
+            yield part
+            part, held = [], 0
+    if part:
+        yield part

@@ -40,7 +40,7 @@ class PaidEngine:
         """
         call = call_of(request, engine_of(self.lm), self.sitting)
         try:
-            reply = self.ledger.ask_here(call, role=self.role, account=self.account)
+            (reply,) = self.ledger.ask([call], role=self.role, account=self.account)
             if reply.text is None:
                 raise CallFailedError(reply.reason)
         except LbTError as error:

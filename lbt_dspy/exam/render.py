@@ -12,20 +12,17 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import dspy
 from dspy.lm15 import Message, Request, request_from_openai_chat
 
 from lbt_dspy.errors import UserError
+from lbt_dspy.lms.config import CONNECTION_SETTINGS
 from lbt_dspy.lms.engine import ModelEngine
 from lbt_dspy.lms.scorer import Scorer
 
 KEY_BYTES = 16
-CONNECTION_SETTINGS = frozenset(
-    {"api_key", "api_base", "base_url", "api_version", "headers", "extra_headers", "timeout", "organization", "project",
-     "custom_llm_provider", "rollout_id", "n", "stream", "prompt_cache", "num_retries"}
-)  # fmt: skip
 CACHED_REPLIES = 4096
 
 
@@ -57,15 +54,16 @@ def sampling_of(lm: dspy.LM, config: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in merged.items() if v is not None and k not in CONNECTION_SETTINGS}
 
 
-@dataclass(frozen=True, kw_only=True)
-class LazyCall:
-    """One call of an exam; its request is built only when it must be sent."""
+class LazyCall(NamedTuple):
+    """One call of an exam, of which there are as many as sittings; its request is built only when it must be sent."""
 
     key: bytes
     engine: ModelEngine
     base: Request
     tail: str | None
     """Text of the last message; `None`: `base` is the whole request."""
+    batch: bytes | None = None
+    """Calls with the same batch are choices of one request."""
 
     @property
     def request(self) -> Request:
@@ -83,12 +81,20 @@ class ScoreCall:
     engine: Scorer
     asked: LazyCall
     text: str
+    batch: None = None
 
     @property
     def request(self) -> Request:
         """What is sent: the call, and the answer as an assistant's message."""
         asked = self.asked.request
         return replace(asked, messages=(*asked.messages, Message.assistant(self.text)))
+
+
+def as_choices(calls: Sequence[LazyCall]) -> list[LazyCall]:
+    """Return the sittings of one question as choices of one request, under keys of their own."""
+    batch = hashlib.blake2b(b"".join(call.key for call in calls), digest_size=KEY_BYTES, person=b"choices").digest()
+    keys = (hashlib.blake2b(batch, digest_size=KEY_BYTES, salt=i.to_bytes(8, "big")) for i in range(len(calls)))
+    return [call._replace(key=key.digest(), batch=batch) for call, key in zip(calls, keys, strict=True)]
 
 
 def score_call(asked: LazyCall, text: str) -> ScoreCall:

@@ -12,7 +12,8 @@ from lbt_dspy.exam.lossless import Lossless
 from lbt_dspy.exam.selection import RULES
 from lbt_dspy.exam.table import Cell, ExamTable
 
-SCHEDULES = ("full", "lossless", "confident")
+FULL = "full"
+SCHEDULES = (FULL, "lossless", "confident")
 
 
 class Schedule(Protocol):
@@ -33,7 +34,7 @@ class Schedule(Protocol):
 class Full:
     """Every sitting: the exam of the paper. The only marks that are LbT scores; `maj` needs none."""
 
-    name = "full"
+    name = FULL
 
     def next(self, table: ExamTable, in_flight: int) -> Sequence[Cell]:
         """Return the first open cells, lesson by lesson."""
@@ -66,6 +67,6 @@ def make_schedule(name: str, *, delta: float = 0.05, seed: int = 0, selection: s
         raise UserError(f"delta must be at least 0 and less than 0.5 but got {delta!r}; 0 is the schedule lossless")
     if name == "confident" and selection == "max":
         raise UserError("schedule confident is for selection sum or avg but got 'max'; take lossless")
-    if name == "full":
+    if name == FULL:
         return Full()
     return Confident(delta=delta, seed=seed) if name == "confident" and delta else Lossless()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dspy
 
 from lbt_dspy.exam.examiner import Examiner
-from lbt_dspy.exam.schedule import Schedule
+from lbt_dspy.exam.schedule import FULL, Schedule
 from lbt_dspy.exam.table import Cell, ExamTable
 from lbt_dspy.lms.account import Account
 from lbt_dspy.types import ExamProblem, Seat, Sitting
@@ -37,18 +37,19 @@ def hold_exam(
         problems: The exam, the same for all lessons.
         students: Who sits it.
         schedule: Says which cells are asked next, and when to stop.
-        in_flight: Most cells asked at a time, at least 1.
+        in_flight: Most cells asked at a time, at least 1. The full exam waits for no mark, so it is asked all at once.
         account: Where the calls are counted.
 
     Raises:
         BudgetSpentError: The next call could exceed the budget.
     """
     held: dict[Cell, Sitting] = {}
-    while cells := schedule.next(table, in_flight):
+    full = schedule.name == FULL
+    while cells := schedule.next(table, table.open if full else in_flight):
         seats = [
             Seat(materials[cell.lesson], students[cell.student], problems[cell.problem], cell.sitting) for cell in cells
         ]
-        for cell, sitting in zip(cells, examiner.sit(seats, account=account), strict=True):
+        for cell, sitting in zip(cells, examiner.sit(seats, account=account, choices=full), strict=True):
             table.record(cell, sitting.mark.value)
             held[cell] = sitting
     return held

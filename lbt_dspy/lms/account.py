@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lbt_dspy.lms.key_set import KeySet
 from lbt_dspy.types import Reply
 
 
@@ -27,20 +28,20 @@ class Account:
     """US dollars; `None` when a price is unknown."""
     failed: int = 0
     """Calls without a usable reply."""
-    _seen: set[bytes] = field(default_factory=set, repr=False)
+    _seen: KeySet = field(default_factory=KeySet, repr=False)
 
     def add(self, role: str, lm: str, replies: Iterable[tuple[bytes, Reply]]) -> None:
         """Count replies that this account has not seen yet."""
-        for key, reply in replies:
-            if key not in self._seen:
-                self._seen.add(key)
-                self.calls[role, lm] += reply.attempts
-                self.cost = None if self.cost is None or reply.cost is None else self.cost + reply.cost
-                self.failed += reply.text is None
+        by_key = dict(replies)
+        new = self._seen.add(list(by_key))
+        for reply in (reply for key, reply in by_key.items() if key in new):
+            self.calls[role, lm] += reply.attempts
+            self.cost = None if self.cost is None or reply.cost is None else self.cost + reply.cost
+            self.failed += reply.text is None
 
     def join(self, other: Account) -> None:
         """Count what another account counted, none of which this one has seen."""
         self.calls += other.calls
         self.cost = None if self.cost is None or other.cost is None else self.cost + other.cost
         self.failed += other.failed
-        self._seen |= other._seen
+        self._seen.join(other._seen)

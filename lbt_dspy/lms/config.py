@@ -21,6 +21,11 @@ FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"
 SECRET_NAME = re.compile(r"(?i)key|token|secret|password|credential|authorization|headers")
 LIMITS = frozenset({"rpm", "tpm", "timeout", "stream_timeout", "max_parallel_requests", "weight", "order", "tags"})
 """Settings that cannot change an answer."""
+CONNECTION_SETTINGS = frozenset(
+    {"api_key", "api_base", "base_url", "api_version", "headers", "extra_headers", "timeout", "organization", "project",
+     "custom_llm_provider", "rollout_id", "n", "stream", "prompt_cache", "num_retries"}
+)  # fmt: skip
+"""Settings of a `dspy.LM` that say how it is reached and asked, not what."""
 ENVIRONMENT = "os.environ/"
 
 

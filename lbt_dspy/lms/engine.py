@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import dspy
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from lbt_dspy.errors import UserError
+from lbt_dspy.lms.event_loop import in_thread
 from lbt_dspy.lms.faults import Fault, NoReply
 
 __all__ = ["Answer", "AsyncEngine", "ModelEngine", "Request", "Response", "as_response", "lm_of"]
@@ -52,6 +52,8 @@ class ModelEngine(ABC):
     """Whether it can write texts of its own; a statistical model cannot."""
     gives_logprobs: bool | None = False
     """Whether it gives log-probabilities of its tokens when a request asks for them; `None`: not known."""
+    gives_choices = False
+    """Whether one request can have several answers, each sampled by itself (`n`)."""
     scores_texts = False
     """Whether it offers `score`."""
     secrets: tuple[str, ...] = ()
@@ -82,13 +84,34 @@ class ModelEngine(ABC):
         Raises:
             UserError: It does not offer this.
         """
+        self.refuse_score()
+
+    def refuse_score(self) -> NoReturn:
+        """Raise `UserError`: it does not offer `score`."""
         raise UserError(f"{self.name} does not say how likely a given text is; {SCORERS} do")
+
+    async def ask_score(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
+        """Score an answer as `ask` asks for one, from the event loop; by default `score`, in a thread."""
+        return await in_thread(self.score, request, faults)
 
     def score_many(self, requests: Sequence[Request]) -> Iterator[Answer | NoReply]:
         """Score answers in order, as `answer_many` answers requests."""
         return _each(self.score, requests)
 
-    def worst_cost(self, request: Request) -> float | None:
+    async def ask(self, request: Request, faults: Sequence[Fault] = (), choices: int = 1) -> list[Answer]:
+        """Send the request once, from the event loop of all requests.
+
+        Args:
+            request: What is sent.
+            faults: Of its earlier attempts.
+            choices: How many answers are asked for; more than 1 only where `gives_choices`.
+
+        Returns:
+            At least one answer and at most `choices`. By default `answer`, in a thread.
+        """
+        return [await in_thread(self.answer, request, faults)]
+
+    def worst_cost(self, request: Request, choices: int = 1) -> float | None:
         """Return the most that this request can cost in US dollars; `None` when the price is unknown."""
         return 0.0
 
@@ -100,10 +123,6 @@ class ModelEngine(ABC):
     def priced(self) -> bool:
         """Whether the price of a call is known."""
         return True
-
-    def cancel_in_flight(self) -> None:
-        """Give up the requests that are waiting for a reply, where the engine can."""
-        return None
 
     def may_retry(self, faults: Sequence[Fault]) -> bool:
         """Return whether asking again could help after these faults; a hang is asked again once."""
@@ -134,7 +153,7 @@ class AsyncEngine:
 
     async def complete(self, request: Request) -> Response:
         """Answer as DSPy asks it."""
-        return await asyncio.to_thread(self.engine.complete, request)
+        return await in_thread(self.engine.complete, request)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> AsyncEngine:
         return self
@@ -151,6 +170,11 @@ class AsyncEngine:
         from dspy.clients.lm import _load_engine
 
         return cls(_load_engine(state["engine"], "engine", allow_custom_lm_class=True))
+
+
+def finish_of(reason: str | None) -> str:
+    """Return an `Answer.finish` for a server's `finish_reason`."""
+    return reason if reason in ("length", "content_filter") else "stop"
 
 
 def as_response(model: str, text: str, input_tokens: int, output_tokens: int, finish: str = "stop") -> Response:

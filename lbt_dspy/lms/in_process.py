@@ -35,6 +35,10 @@ class Call(Protocol):
     def request(self) -> Request:
         """What is sent; built only when it is."""
 
+    @property
+    def batch(self) -> bytes | None:
+        """Calls with the same batch are choices of one request; `None`: it has a request of its own."""
+
 
 class InProcess:
     """Answers calls to models in this process.

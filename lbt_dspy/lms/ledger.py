@@ -1,31 +1,29 @@
 """The one door through which every call of a run goes: journal, budget, retries, counts.
 
 `Ledger.ask` takes calls and gives one reply for each, in order. A call whose key is in the journal is not made. Calls
-to models in this process run in the caller's thread; others run in the ledger's own pool of workers.
+to models in this process run in the caller's thread; others go out on an event loop (see `outgoing`).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
-from typing import Any
-
-from dspy.lm15 import Request
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from typing import Any, NoReturn
 
 from lbt_dspy.budget import Budget
 from lbt_dspy.errors import StoppedError, check_at_least
 from lbt_dspy.journal import Journal
 from lbt_dspy.lms.account import Account, Watcher
-from lbt_dspy.lms.engine import Answer, ModelEngine
-from lbt_dspy.lms.faults import Fault, fault_of
-from lbt_dspy.lms.health import Health
-from lbt_dspy.lms.in_process import COMMIT, CUT, Call, InProcess
-from lbt_dspy.sampling import digest_int
+from lbt_dspy.lms.in_process import COMMIT, Call, InProcess
+from lbt_dspy.lms.outgoing import Outgoing
 from lbt_dspy.types import Reply
 
-FIRST_WAIT, LONGEST_WAIT = 0.25, 20.0
-MOST_WAITS = 60
+CHUNK = 128
+"""Calls that are handed over together."""
+AHEAD = 4
+"""Calls that are begun, for each that may be in flight, before the first reply is waited for."""
 
 
 class Ledger:
@@ -59,48 +57,74 @@ class Ledger:
         self.retries = retries
         self.watcher = watcher
         self.budget.start_from(self.journal.sent(), self.journal.charged())
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="lbt")
-        self._seats = threading.BoundedSemaphore(workers)
-        self._stopped = threading.Event()
-        self._cause: BaseException | None = None
         self._lock = threading.Lock()
-        self._in_flight: dict[bytes, Future[Reply]] = {}
-        self._failed_now: dict[bytes, Reply] = {}
+        self._stopped = False
+        self._cause: BaseException | None = None
         self._in_process = InProcess(self.journal, self.budget, self._known)
-        self._health = Health()
-        self._engines: set[ModelEngine] = set()
+        self._outgoing = Outgoing(
+            self.journal, self.budget, workers=workers, retries=retries, tell=self._tell, failed=self._stop_after
+        )
 
-    def ask(self, calls: Sequence[Call], *, role: str, account: Account) -> list[Reply]:
-        """Return one reply per call, in order; `reply.text` is None where a call failed for good.
+    def ask(self, calls: Iterable[Call], *, role: str, account: Account | None = None) -> list[Reply]:
+        """Return one reply per call, in order; see `stream`."""
+        return list(self.stream(calls, role=role, account=account))
+
+    def stream(self, calls: Iterable[Call], *, role: str, account: Account | None = None) -> Iterator[Reply]:
+        """Give one reply per call, in order; `reply.text` is None where a call failed for good.
+
+        Calls are taken as replies are: only a bounded number of them is held at a time.
+
+        Args:
+            calls: Those of one `batch` follow one another: they are choices of one request.
+            role: Under which role they are counted.
+            account: Where they are counted as well; `None`: nowhere.
 
         Raises:
             BudgetSpentError: The next call could exceed the budget.
             ModelRejectedError: Every call to a model is refused (wrong key, unknown model, unknown parameter).
             ModelUnreachableError: No call to a model succeeds.
+            StoppedError: This ledger was stopped.
         """
+        begun: deque[Callable[[], list[Reply]]] = deque()
+        ahead = max(2, AHEAD * self.workers // CHUNK)
+        for chunk in _chunks(calls):
+            begun.append(self._begin(chunk, role, account))
+            if len(begun) > ahead:
+                yield from begun.popleft()()
+        while begun:
+            yield from begun.popleft()()
+
+    def _begin(self, calls: Sequence[Call], role: str, account: Account | None) -> Callable[[], list[Reply]]:
+        """Answer calls to models in this process, and send the others; return what waits for the replies."""
         known = self._known(calls)
         todo = {call.key: call for call in calls if call.key not in known}
         self._tell(role, list(known.values()), from_journal=len(known))
         inside = [call for call in todo.values() if call.engine.in_process]
-        for start in range(0, len(inside), COMMIT):
-            known.update(self._ask_in_process(inside[start : start + COMMIT], role))
-        known.update(self._ask_outside([call for call in todo.values() if not call.engine.in_process], role))
-        with self._lock:
-            for name in {call.engine.name for call in calls}:
-                account.add(role, name, ((c.key, known[c.key]) for c in calls if c.engine.name == name))
-        return [known[call.key] for call in calls]
+        outside = [call for call in todo.values() if not call.engine.in_process]
+        if outside and self._stopped:
+            raise StoppedError("this ledger was stopped; make a new one on the same journal to go on")
+        sent = self._outgoing.begin(outside, role) if outside else None
+        known.update(self._ask_in_process(inside, role) if inside else {})
 
-    def ask_here(self, call: Call, *, role: str, account: Account) -> Reply:
-        """As `ask` for one call, in the caller's thread: for programs that already run in a worker."""
-        reply = self._known([call]).get(call.key)
-        if reply is None:
-            if call.engine.in_process:
-                reply = self._ask_in_process([call], role)[call.key]
-            else:
-                reply = self._once(call, role)
+        def replies() -> list[Reply]:
+            if sent is not None:
+                try:
+                    known.update(sent.result())
+                except BaseException as error:
+                    self._raise(error)
+            if account is not None:
+                self._count(account, role, calls, known)
+            return [known[call.key] for call in calls]
+
+        return replies
+
+    def _count(self, account: Account, role: str, calls: Sequence[Call], replies: Mapping[bytes, Reply]) -> None:
+        by_name: dict[str, list[tuple[bytes, Reply]]] = {}
+        for call in calls:
+            by_name.setdefault(call.engine.name, []).append((call.key, replies[call.key]))
         with self._lock:
-            account.add(role, call.engine.name, [(call.key, reply)])
-        return reply
+            for name, rows in by_name.items():
+                account.add(role, name, rows)
 
     def map(self, work: Sequence[Future[Any]]) -> None:
         """Wait for futures; on the first error, or Ctrl-C, stop all calls and raise it.
@@ -111,46 +135,45 @@ class Ledger:
             done, _ = wait(work, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-        except StoppedError:
-            self.stop()
-            if self._cause is not None:
-                raise self._cause from None
-            raise
         except BaseException as error:
-            if self._cause is None:
-                self._cause = error
-            self.stop()
-            raise
+            self._raise(error)
 
     @property
     def stopped(self) -> bool:
         """Whether this ledger asks no more."""
-        return self._stopped.is_set()
+        return self._stopped
 
     def stop(self) -> None:
-        """Send nothing more; calls that wait for their turn or their retry are given up.
-
-        Those that wait for their turn still get it, to end at once with an error: `Future.cancel` by a pool that shuts
-        down would leave the threads that wait for them waiting.
-        """
-        self._stopped.set()
-        self._pool.shutdown(wait=False)
+        """Send nothing more; calls that wait for their turn or their retry are given up."""
+        self._stopped = True
+        self._outgoing.stop()
 
     def abandon(self) -> None:
         """Stop, and give up the calls in flight as well: their replies are lost."""
         self.stop()
-        for engine in list(self._engines):
-            engine.cancel_in_flight()
+        self._outgoing.abandon()
 
     def finish(self) -> None:
         """Stop, and wait for the calls in flight: they are paid for, so their replies are journalled."""
-        self._stopped.set()
-        self._pool.shutdown(wait=True)
+        self.stop()
+        self._outgoing.finish()
 
     def close(self) -> None:
         """Finish, and close the journal."""
         self.finish()
         self.journal.close()
+
+    def _stop_after(self, error: BaseException) -> None:
+        if not isinstance(error, StoppedError) and self._cause is None:
+            self._cause = error
+        self.stop()
+
+    def _raise(self, error: BaseException) -> NoReturn:
+        """Stop, and raise the error that stopped the calls."""
+        self._stop_after(error)
+        if isinstance(error, StoppedError) and self._cause is not None:
+            raise self._cause from None
+        raise error
 
     def _tell(self, role: str, replies: Sequence[Reply], *, from_journal: int = 0) -> None:
         if self.watcher is not None:
@@ -163,9 +186,11 @@ class Ledger:
         """
         engines = {call.key: call.engine for call in calls}
         replies = self.journal.replies(list(engines)).items()
-        found = {key: reply for key, reply in replies if reply.text is not None or engines[key].in_process}
-        if self._failed_now:
-            found.update((key, self._failed_now[key]) for key in engines if key in self._failed_now)
+        found = {
+            key: reply
+            for key, reply in replies
+            if reply.text is not None or engines[key].in_process or self._outgoing.failed_now(key)
+        }
         return found
 
     def _ask_in_process(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
@@ -173,108 +198,15 @@ class Ledger:
         self._tell(role, new)
         return replies
 
-    def _ask_outside(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
-        futures = {call.key: self._submit(call, role) for call in calls}
-        self.map(list(futures.values()))
-        return {key: future.result() for key, future in futures.items()}
 
-    def _submit(self, call: Call, role: str) -> Future[Reply]:
-        try:
-            return self._pool.submit(self._once, call, role)
-        except RuntimeError:  # the pool was shut down
-            raise StoppedError("this ledger was stopped; make a new one on the same journal to go on") from None
-
-    def _once(self, call: Call, role: str) -> Reply:
-        """Pay for a call unless the same one is in flight: then wait for that one."""
-        with self._lock:
-            running = self._in_flight.get(call.key)
-            mine: Future[Reply] = Future()
-            if running is None:
-                self._in_flight[call.key] = mine
-        if running is not None:
-            return running.result()
-        try:
-            reply = self._pay(call, role)
-        except BaseException as error:
-            mine.set_exception(error)
-            raise
-        else:
-            mine.set_result(reply)
-        finally:
-            with self._lock:
-                del self._in_flight[call.key]
-        self._tell(role, [reply])
-        return reply
-
-    def _pay(self, call: Call, role: str) -> Reply:
-        """Ask until there is a usable reply or no retry is left; journal the outcome."""
-        if self._stopped.is_set():
-            raise StoppedError("stopped before the call was sent")
-        earlier = self.journal.replies([call.key]).get(call.key)
-        if earlier is not None and earlier.text is not None:
-            return earlier  # another thread's call came back since this one looked
-        attempts, cost, first = (0, 0.0, 0) if earlier is None else (earlier.attempts, earlier.cost, earlier.attempts)
-        faults: list[Fault] = []
-        request = call.request
-        while attempts - first <= self.retries and len(faults) < MOST_WAITS:
-            outcome, price = self._attempt(call.engine, request, role, faults)
-            attempts += not isinstance(outcome, Fault) or outcome.sent
-            cost = None if cost is None or price is None else cost + price
-            if isinstance(outcome, Answer):
-                self._health.answered(call.engine.name)
-                reply = Reply(
-                    outcome.text, None, attempts, outcome.input_tokens, outcome.output_tokens, cost, outcome.logprobs
-                )
-                self.journal.record(role, call.engine.name, [(call.key, reply)])
-                return reply
-            faults.append(outcome)
-            if not call.engine.may_retry(faults):
-                break
-            if self._stopped.wait(self._pause(call.key, len(faults), outcome)):
-                raise StoppedError("stopped before the call was answered")
-        reply = Reply(None, faults[-1].reason, attempts, 0, 0, cost)
-        self.journal.record(role, call.engine.name, [(call.key, reply)])
-        self._failed_now[call.key] = reply
-        self._health.failed(call.engine.name, faults[-1])
-        return reply
-
-    def _attempt(
-        self, engine: ModelEngine, request: Request, role: str, faults: Sequence[Fault]
-    ) -> tuple[Answer | Fault, float | None]:
-        """Reserve, count, send once, settle; return what came back and what it cost (`None`: unknown price)."""
-        with self._seats:
-            return self._send(engine, request, role, faults)
-
-    def _send(
-        self, engine: ModelEngine, request: Request, role: str, faults: Sequence[Fault]
-    ) -> tuple[Answer | Fault, float | None]:
-        if self._stopped.is_set():
-            raise StoppedError("stopped before the call was sent")
-        self._engines.add(engine)
-        worst = engine.worst_cost(request)
-        self.budget.reserve(worst)
-        self.journal.count_sent(role, engine.name, charge=worst or 0.0)
-        try:
-            answer = engine.answer(request, faults)
-        except CancelledError:
-            self.budget.settle(worst, worst or 0.0)
-            raise StoppedError("given up while in flight") from None
-        except Exception as error:
-            fault = fault_of(error, engine.secrets)
-            price = worst if fault.billed else 0.0
-            self.budget.settle(worst, price or 0.0, sent=fault.sent)
-            self.journal.count_sent(role, engine.name, 0 if fault.sent else -1, (price or 0.0) - (worst or 0.0))
-            return fault, price
-        charge = answer.cost if answer.cost is not None else (worst or 0.0)
-        self.budget.settle(worst, charge)
-        self.journal.count_sent(role, engine.name, 0, charge - (worst or 0.0))
-        if answer.finish == "length":
-            return Fault(reason=CUT), answer.cost
-        if answer.finish == "content_filter":
-            return Fault(reason="content filter", kind="content"), answer.cost
-        return answer, answer.cost
-
-    def _pause(self, key: bytes, attempt: int, fault: Fault) -> float:
-        jitter = 0.5 + digest_int(key, attempt) / 2**63
-        pause = min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT) * jitter
-        return min(fault.wait, LONGEST_WAIT * 3) if fault.wait is not None else pause
+def _chunks(calls: Iterable[Call]) -> Iterator[list[Call]]:
+    """Cut calls into chunks, larger ones for models in this process; a batch stays in one piece."""
+    chunk: list[Call] = []
+    for call in calls:
+        full = len(chunk) >= (COMMIT if chunk and chunk[0].engine.in_process else CHUNK)
+        if full and (call.batch is None or call.batch != chunk[-1].batch):
+            yield chunk
+            chunk = []
+        chunk.append(call)
+    if chunk:
+        yield chunk

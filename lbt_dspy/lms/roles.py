@@ -5,16 +5,16 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dspy
 
-from lbt_dspy.errors import UserError
+from lbt_dspy.errors import UserError, check_choice
 from lbt_dspy.lms.config import Deployment, LMConfig, read_config, targets, usable
 from lbt_dspy.lms.embedded import NAMES, PREFIX, embedded_lm
-from lbt_dspy.lms.engine import lm_of
+from lbt_dspy.lms.engine import ModelEngine, lm_of
 from lbt_dspy.lms.recorded import PREFIX as RECORDED
 from lbt_dspy.lms.recorded import recorded_lm
 
@@ -22,6 +22,7 @@ ADDRESSED = re.compile(r"^(?P<model>(?P<provider>[\w-]+)/.+)@(?P<url>https?://.+
 BARE_ADDRESS = re.compile(r"^[\w-]+/.+@(?P<url>(?:localhost|[\w.-]+:\d+|[\w.-]+(?=/v\d))(?:[:/].*)?)$")
 CREDENTIALS = re.compile(r"(?<=//)[^/@]*@")
 """User and password of an address, which no message may hold."""
+CLIENTS = ("auto", "lean", "litellm")
 VLLM_ADDRESS = "HOSTED_VLLM_API_BASE"
 
 
@@ -31,16 +32,21 @@ class LMRoles:
     A name is, in this order: (a) a `model_name` of the YAML; (b) an `embedded/...` model; (c) `recorded/DIR` or
     `recorded/DIR@FILE`, outputs recorded before (see `RecordedEngine`); (d) `hosted_vllm/MODEL@http://host:port/v1`
     (any provider that takes an address); (e) any LiteLLM model string such as `openai/gpt-4o-mini`. Those of (a), (d)
-    and (e) go through one LiteLLM Router.
+    and (e) go out through one of two clients, which send the same requests.
 
     Args:
         config: A LiteLLM proxy-style YAML; `None`: no names of kind (a).
+        client: `auto`: what has an address and speaks OpenAI's chat API goes through the lean client, unless the YAML
+            asks for something of LiteLLM's (fallbacks, limits, routing), the rest through one LiteLLM Router;
+            `litellm`: all through the Router; `lean`: all through the lean client.
 
     Raises:
-        UserError: The YAML cannot be used.
+        UserError: The YAML cannot be used, or there is no such client.
     """
 
-    def __init__(self, config: str | Path | None = None) -> None:
+    def __init__(self, config: str | Path | None = None, *, client: str = "auto") -> None:
+        check_choice("client", client, CLIENTS)
+        self._client = client
         self._config = LMConfig() if config is None else read_config(config)
 
     def lms(self, names: Sequence[str]) -> list[dspy.LM]:
@@ -56,19 +62,52 @@ class LMRoles:
         ready = [usable(d, secrets) for d in (*outside, *fallbacks)]
         found: dict[str, dspy.LM] = {}
         if ready:
-            from lbt_dspy.lms.router import RouterEngine, make_router
-
             for deployment in ready:
                 _check_key(deployment, secrets)
             config = LMConfig(**{**self._config.__dict__, "secrets": tuple(sorted(secrets, key=len, reverse=True))})
-            router = make_router(config, ready)
-            for name, group in wanted.items():
-                if group:
-                    found[name] = lm_of(RouterEngine(name, router, config, ready), **group[0].sampling)
+            groups = {name: [d for d in ready if d.name == name] for name, group in wanted.items() if group}
+            found.update(self._engines(groups, ready, config))
         for name, group in wanted.items():
             if not group:
                 found[name] = recorded_lm(name) if name.startswith(RECORDED) else embedded_lm(name)
         return [found[name] for name in names]
+
+    def _engines(
+        self, groups: Mapping[str, Sequence[Deployment]], ready: Sequence[Deployment], config: LMConfig
+    ) -> dict[str, dspy.LM]:
+        """Return the LMs of models that are asked over HTTP, each through its client."""
+        lean = {name for name, group in groups.items() if self._is_lean(name, group)}
+        found = {}
+        router = None
+        for name, group in groups.items():
+            engine: ModelEngine
+            if name in lean:
+                from lbt_dspy.lms.openai_compatible import OpenAICompatible
+
+                engine = OpenAICompatible(name, group, secrets=config.secrets)
+            else:
+                from lbt_dspy.lms.router import RouterEngine, make_router
+
+                others = [d for d in ready if d.name not in lean or _is_fallback(d.name, config)]
+                router = make_router(config, others) if router is None else router
+                engine = RouterEngine(name, router, config, others)
+            found[name] = lm_of(engine, **group[0].sampling)
+        return found
+
+    def _is_lean(self, name: str, group: Sequence[Deployment]) -> bool:
+        """Return whether a model goes through the lean client.
+
+        Raises:
+            UserError: It was asked for, and cannot.
+        """
+        if self._client == "litellm":
+            return False
+        from lbt_dspy.lms.openai_compatible import why_not
+
+        reason = next(filter(None, map(why_not, group)), None) or _asks_litellm(name, self._config)
+        if reason is not None and self._client == "lean":
+            raise UserError(f"--client lean cannot ask {name}: {reason}; leave --client out, or take litellm")
+        return reason is None
 
     def _deployments(self, name: str) -> list[Deployment]:
         """Return the deployments of a name; none for a model in this process."""
@@ -112,6 +151,19 @@ class LMRoles:
             f"{hint}known: {', '.join(names)}; or a LiteLLM model string such as openai/gpt-4o-mini, or "
             f"hosted_vllm/MODEL@http://host:port/v1, or {RECORDED}DIR"
         )
+
+
+def _is_fallback(name: str, config: LMConfig) -> bool:
+    return any(name in targets(value) for value in config.fallbacks.values())
+
+
+def _asks_litellm(name: str, config: LMConfig) -> str | None:
+    """Return what a YAML asks for that only LiteLLM does."""
+    chains = [entry for value in config.fallbacks.values() if isinstance(value, list) for entry in value]
+    if "default_fallbacks" in config.fallbacks or any(isinstance(chain, dict) and name in chain for chain in chains):
+        return "it has fallbacks"
+    settings = [*config.litellm_settings, *config.router_settings]
+    return f"the setting {settings[0]} is LiteLLM's" if settings else None
 
 
 def _providers() -> set[str]:

@@ -28,13 +28,17 @@ class Scorer(ModelEngine):
         """Score the assistant's message that ends the request."""
         return self._engine.score(request, faults)
 
+    async def ask(self, request: Request, faults: Sequence[Fault] = (), choices: int = 1) -> list[Answer]:
+        """Score as `answer` does."""
+        return [await self._engine.ask_score(request, faults)]
+
     def answer_many(self, requests: Sequence[Request]) -> Iterator[Answer | NoReply]:
         """Score the assistant's messages that end the requests."""
         return self._engine.score_many(requests)
 
-    def worst_cost(self, request: Request) -> float | None:
+    def worst_cost(self, request: Request, choices: int = 1) -> float | None:
         """Return the engine's."""
-        return self._engine.worst_cost(request)
+        return self._engine.worst_cost(request, choices)
 
     def likely_cost(self, request: Request, output_tokens: int) -> float | None:
         """Return the engine's."""
@@ -44,10 +48,6 @@ class Scorer(ModelEngine):
     def priced(self) -> bool:
         """Whether the engine is."""
         return self._engine.priced
-
-    def cancel_in_flight(self) -> None:
-        """Give up the engine's requests."""
-        self._engine.cancel_in_flight()
 
     def may_retry(self, faults: Sequence[Fault]) -> bool:
         """Return what the engine does."""

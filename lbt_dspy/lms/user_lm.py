@@ -18,7 +18,7 @@ from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.logprobs import encode
 
 REQUEST_TIMEOUT = 60.0
-_engines: weakref.WeakKeyDictionary[Any, UserEngine] = weakref.WeakKeyDictionary()
+_engines: weakref.WeakKeyDictionary[Any, ModelEngine] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -32,16 +32,12 @@ class UserEngine(ModelEngine):
     gives_logprobs = None
 
     def __init__(self, lm: dspy.LM) -> None:
-        address = lm.kwargs.get("api_base") or lm.kwargs.get("base_url")
-        own = type(lm.engine).__name__ if not isinstance(lm.engine, str) else ""
-        super().__init__(lm.model, "|".join(filter(None, [lm.model, own, public_url(str(address or ""))])))
+        super().__init__(lm.model, identity_of(lm))
         changes: dict[str, Any] = {"cache": False, "num_retries": 0}
         if isinstance(lm.engine, str) and lm.kwargs.get("timeout") is None:
             changes["timeout"] = REQUEST_TIMEOUT
         self._lm = lm.copy(**changes)
-        self.secrets = tuple(
-            str(value) for key, value in lm.kwargs.items() if value and ("key" in key.lower() or "token" == key.lower())
-        )
+        self.secrets = secrets_of(lm)
 
     def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
         """Send the request once."""
@@ -66,20 +62,39 @@ class UserEngine(ModelEngine):
         """Never: the price of a user's own LM is not known here; name it in a LiteLLM YAML to have it."""
         return False
 
-    def worst_cost(self, request: Request) -> float | None:
+    def worst_cost(self, request: Request, choices: int = 1) -> float | None:
         """Return `None`: the price is unknown."""
         return None
 
 
 def engine_of(lm: dspy.LM) -> ModelEngine:
-    """Return the engine through which the ledger asks `lm`; the same LM always gives the same engine."""
+    """Return the engine through which the ledger asks `lm`; the same LM always gives the same engine.
+
+    An LM at an address that speaks OpenAI's chat API is asked by the lean client, unless its `engine` says otherwise.
+    """
     if isinstance(lm.engine, ModelEngine):
         return lm.engine
     with _lock:
         engine = _engines.get(lm)
         if engine is None:
-            engine = _engines[lm] = UserEngine(lm)
+            from lbt_dspy.lms.openai_compatible import lean_engine
+
+            engine = _engines[lm] = lean_engine(lm) or UserEngine(lm)
         return engine
+
+
+def identity_of(lm: dspy.LM) -> str:
+    """Name an LM of the user's own and where it is, without anything secret."""
+    address = lm.kwargs.get("api_base") or lm.kwargs.get("base_url")
+    own = type(lm.engine).__name__ if not isinstance(lm.engine, str) else ""
+    return "|".join(filter(None, [lm.model, own, public_url(str(address or ""))]))
+
+
+def secrets_of(lm: dspy.LM) -> tuple[str, ...]:
+    """Return the keys and headers of an LM."""
+    named = {k: v for k, v in lm.kwargs.items() if v and ("key" in k.lower() or k.lower() == "token")}
+    headers = [v for name in ("headers", "extra_headers") for v in (lm.kwargs.get(name) or {}).values()]
+    return tuple(str(value) for value in (*named.values(), *headers) if len(str(value)) >= 4)
 
 
 def without_secrets(program: dspy.Module) -> dspy.Module:

@@ -19,7 +19,7 @@ from lbt_dspy.errors import UserError, check_at_least, check_choice
 from lbt_dspy.exam.evidence import SCALE, check_mark, check_one_sitting
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.makers import ExamMaker
-from lbt_dspy.exam.schedule import make_schedule
+from lbt_dspy.exam.schedule import FULL, make_schedule
 from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.own_ledger import OwnLedger
@@ -63,6 +63,9 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
         gate: Stop sampling when the first so many lessons agree (Li et al., ESC, arXiv 2401.10480), at least 2; `None`:
             always sample all.
         in_flight: Sittings asked at a time for one question, at least 1; more is faster and saves a little less.
+        choices: Whether the full exam asks all sittings of a student at a problem in one request, as its choices (`n`),
+            where the student's server does that: the prompt is then read once. Off, its sittings are the very ones of
+            which other schedules ask some, so that they can be compared.
         temperature: Of the lessons, over whatever the program has; `None`: as predictor and LM have it.
         config: Sampling settings of the sittings that a student's LM leaves open; `{"temperature": 0.7}` unless given.
         demonstrations: Fixed demonstrations of the students' own, before every lesson.
@@ -92,6 +95,7 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
     delta: float = 0.05
     gate: int | None = None
     in_flight: int = 16
+    choices: bool = False
     temperature: float | None = 0.7
     config: Mapping[str, Any] = field(default_factory=lambda: {"temperature": 0.7})
     demonstrations: Sequence[dspy.Example] = ()
@@ -115,6 +119,8 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
         if self.mark == "evidence":
             check_one_sitting(self.sittings_held)
         check_at_least("in_flight", self.in_flight, 1, "1 asks one sitting after the other")
+        if self.choices and self.schedule != FULL:
+            raise UserError(f"choices is for the schedule full but got {self.schedule!r}; leave it out")
         check_at_least("seed", self.seed, 0, "seeds are whole numbers")
         if self.gate is not None:
             check_at_least("gate", self.gate, 2, "leave it out to sample all lessons")

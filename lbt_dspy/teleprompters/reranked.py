@@ -165,6 +165,7 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
             self.program, predictor=self._predictor, grader=grader, ledger=self._till.ledger, adapter=options.adapter,
             config=options.config, seed=options.seed, demonstrations=options.demonstrations,
             rationale=options.rationale, mark=options.mark, evidence_scale=options.evidence_scale,
+            choices=options.choices,
         )  # fmt: skip
 
 

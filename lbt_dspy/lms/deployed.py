@@ -1,0 +1,195 @@
+"""What engines of deployed models share: endpoints, prices, what may be asked of them."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dspy import lm15
+from dspy.clients.lm import _is_openai_reasoning_model
+from dspy.lm15 import Request
+
+from lbt_dspy.lms.config import LIMITS, SECRET_NAME, Deployment
+from lbt_dspy.lms.engine import Answer, ModelEngine
+from lbt_dspy.lms.event_loop import EventLoop
+from lbt_dspy.lms.faults import Fault
+from lbt_dspy.lms.logprobs import Token, encode, given_tokens
+from lbt_dspy.lms.user_lm import public_url
+
+TOKENS_PER_MESSAGE = 16
+BYTES_PER_TOKEN = 4
+DEFAULT_OUTPUT_TOKENS = 4096
+VLLM = "hosted_vllm"
+OPENAI_CHAT = ("openai", VLLM)
+"""Providers whose servers give several choices in one answer (`n`)."""
+SCORING = {"max_tokens": 1, "prompt_logprobs": 0, "add_generation_prompt": False, "continue_final_message": True}
+"""What vLLM must be told: log-probabilities of the prompt, which ends where the given answer does."""
+UNSAVED = "a program with a deployed LM is saved without it: call program.set_lm(None) before saving"
+PRICES = ("input_cost_per_token", "output_cost_per_token")
+
+
+class DeployedEngine(ModelEngine):
+    """A model at one or more endpoints.
+
+    Args:
+        name: Under which replies are counted.
+        deployments: All endpoints that may answer.
+        identity: Under which replies are journalled; `None`: made of the endpoints and their settings.
+        secrets: Texts that must never be written anywhere.
+    """
+
+    def __init__(
+        self, name: str, deployments: Sequence[Deployment], *, secrets: tuple[str, ...], identity: str | None = None
+    ) -> None:
+        super().__init__(name, _identity(name, deployments) if identity is None else identity)
+        self._deployments = tuple(deployments)
+        self.secrets = secrets
+        self.takes_seed = all(_takes("seed", d) for d in self._deployments)
+        self.gives_logprobs = all(_takes("top_logprobs", d) for d in self._deployments)
+        self.gives_choices = all(provider_of(d) in OPENAI_CHAT for d in self._deployments)
+        self.scores_texts = all(provider_of(d) == VLLM for d in self._deployments)
+        self.takes_temperature = not any(_is_openai_reasoning_model(d.params["model"]) for d in self._deployments)
+        self.prices = [price_of(d) for d in self._deployments]
+        """US dollars per input and output token of each deployment; `None`: unknown."""
+
+    @abstractmethod
+    async def ask(self, request: Request, faults: Sequence[Fault] = (), choices: int = 1) -> list[Answer]:
+        """Send the request once; see `ModelEngine.ask`."""
+
+    @abstractmethod
+    async def scored(self, request: Request, faults: Sequence[Fault]) -> tuple[Sequence[Any], Answer]:
+        """Send the request once, its last message given and not asked for; return vLLM's `prompt_logprobs` as well."""
+
+    def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
+        """Send the request once."""
+        return EventLoop.run(self.ask(request, faults))[0]
+
+    async def ask_score(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
+        """Send the request once; see `ModelEngine.score`.
+
+        Raises:
+            UserError: A deployment is no vLLM server.
+        """
+        if not self.scores_texts:
+            self.refuse_score()
+        prompt, answer = await self.scored(request, faults)
+        tokens = scores_of(prompt, request.messages[-1].text or "")
+        return answer._replace(text="", finish="stop", logprobs=encode(tokens))
+
+    def score(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
+        """Send the request once; see `ModelEngine.score`."""
+        return EventLoop.run(self.ask_score(request, faults))
+
+    def worst_cost(self, request: Request, choices: int = 1) -> float | None:
+        """Return the dearest deployment's price: a token per byte of the prompt, and as many new ones as allowed."""
+        if None in self.prices:
+            return None
+        if not any(map(any, self.prices)):  # type: ignore[arg-type]
+            return 0.0
+        prompt = sum(size + TOKENS_PER_MESSAGE for size in _prompt_bytes(request))
+        worst = 0.0
+        for price, deployment in zip(self.prices, self._deployments, strict=True):
+            output = choices * (request.config.max_tokens or _output_limit(deployment))
+            worst = max(worst, prompt * price[0] + output * price[1])  # type: ignore[index]
+        return worst
+
+    def likely_cost(self, request: Request, output_tokens: int) -> float | None:
+        """Return the dearest deployment's price at four bytes a token."""
+        if None in self.prices:
+            return None
+        tokens = sum(_prompt_bytes(request)) / BYTES_PER_TOKEN
+        return max(tokens * price[0] + output_tokens * price[1] for price in self.prices)  # type: ignore[index]
+
+    @property
+    def priced(self) -> bool:
+        """Whether the price of every deployment is known."""
+        return None not in self.prices
+
+    def dump_state(self) -> dict[str, Any]:
+        """Refuse: a saved program must not carry endpoints; set its LM again after loading."""
+        raise TypeError(UNSAVED)
+
+    @classmethod
+    def load_state(cls, state: dict[str, Any]) -> DeployedEngine:
+        """Refuse; DSPy asks `dump_state` only of engines that have this too."""
+        raise TypeError(UNSAVED)
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError(UNSAVED)
+
+
+def scores_of(prompt: Sequence[Any], text: str) -> list[Token]:
+    """Return the tokens of a given answer.
+
+    Raises:
+        CapabilityError: The server did not say how likely they are.
+    """
+    tokens = given_tokens(prompt, text)
+    if not tokens:
+        raise lm15.CapabilityError(
+            f"no log-probabilities of the given text {text[:40]!r} came back: the server must be vLLM, and the "
+            "model's chat template must write an assistant's message as it is"
+        )
+    return tokens
+
+
+def provider_of(deployment: Deployment) -> str:
+    """Return LiteLLM's name of the provider."""
+    return str(deployment.params.get("custom_llm_provider") or str(deployment.params["model"]).split("/")[0])
+
+
+def _prompt_bytes(request: Request) -> list[int]:
+    """Return the size of the system prompt and of each message."""
+    texts = [str(request.system or ""), *(message.text or repr(message.parts) for message in request.messages)]
+    return [len(text.encode("utf-8", "surrogatepass")) for text in texts]
+
+
+def _identity(name: str, deployments: Sequence[Deployment]) -> str:
+    """Name every endpoint that may answer, and how it is set up, without anything secret."""
+    places = set()
+    for d in deployments:
+        setup = {k: v for k, v in d.params.items() if k not in LIMITS and not SECRET_NAME.search(k)}
+        setup["api_base"] = public_url(str(setup.get("api_base") or ""))
+        places.add(json.dumps([d.name, setup], sort_keys=True, default=str))
+    return "|".join([name, *sorted(places)])
+
+
+def _takes(parameter: str, deployment: Deployment) -> bool:
+    from lbt_dspy.lms.litellm_setup import litellm
+
+    try:
+        known = litellm.get_supported_openai_params(
+            model=deployment.params["model"], custom_llm_provider=deployment.params.get("custom_llm_provider")
+        )
+    except Exception:  # an unknown provider: LiteLLM says so on the first call
+        return False
+    return parameter in (known or [])
+
+
+def price_of(deployment: Deployment) -> tuple[float, float] | None:
+    """Return US dollars per input and output token; `None` when unknown."""
+    for source in (deployment.params, deployment.info, _listed(deployment)):
+        if all(source.get(name) is not None for name in PRICES):
+            return float(source[PRICES[0]]), float(source[PRICES[1]])
+    return None
+
+
+def _output_limit(deployment: Deployment) -> int:
+    for source in (deployment.info, _listed(deployment)):
+        limit = source.get("max_output_tokens") or source.get("max_tokens")
+        if limit:
+            return int(limit)
+    return DEFAULT_OUTPUT_TOKENS
+
+
+def _listed(deployment: Deployment) -> Mapping[str, Any]:
+    """Return what LiteLLM's price map itself says of a model (a Router adds entries with price 0 for unknown ones)."""
+    from lbt_dspy.lms.litellm_setup import litellm
+
+    try:
+        info = litellm.get_model_info(str(deployment.info.get("base_model") or deployment.params["model"]))
+    except Exception:  # LiteLLM raises plain Exception for a model that is not in its map
+        return {}
+    return dict(litellm.model_cost.get(info["key"]) or {})

@@ -1,0 +1,294 @@
+"""A lean client for servers that speak OpenAI's chat API: vLLM, and whatever a user names with an address.
+
+One pool of kept connections serves all models. Of a prompt only the last message is written anew for each request; what
+all questions of an exam share is written once. Retries, journal and budget are the ledger's, as for every engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import os
+import re
+import time
+import urllib.request
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import dspy
+from dspy import lm15
+from dspy.clients._http import retry_after_seconds
+from dspy.clients.lm15_boundary import request_kwargs
+from dspy.lm15 import OpenAIChatLM, Request
+
+from lbt_dspy.lms.config import CONNECTION_SETTINGS, Deployment
+from lbt_dspy.lms.deployed import OPENAI_CHAT, SCORING, DeployedEngine, provider_of
+from lbt_dspy.lms.engine import Answer, finish_of
+from lbt_dspy.lms.faults import Fault
+from lbt_dspy.lms.logprobs import encode
+from lbt_dspy.lms.user_lm import REQUEST_TIMEOUT, identity_of, secrets_of
+
+KEPT_SECONDS = 4.0
+"""An idle connection is closed after this: servers close theirs after 5 seconds or more."""
+REST_SECONDS = 1.0
+"""A server that failed is left alone for this long while others are there."""
+CACHED_PREFIXES = 512
+ADDRESSES = ("api_base", "base_url")
+TAKEN = {"model", *ADDRESSES, "api_key", "timeout", "extra_headers", "headers", "extra_body"}
+"""The settings of a deployment that this client understands; it leaves others to LiteLLM."""
+TOO_LONG = re.compile(r"(?i)context (length|window)|maximum (model|input|sequence) length|prompt is too long")
+_sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+
+
+def why_not(deployment: Deployment) -> str | None:
+    """Return why this client cannot ask a deployment; `None`: it can."""
+    if provider_of(deployment) not in OPENAI_CHAT:
+        return f"its provider is {provider_of(deployment)}"
+    if not _address(deployment.params):
+        return "it has no address"
+    other = sorted(set(deployment.params) - TAKEN)
+    if other:
+        return f"its setting {other[0]} is LiteLLM's"
+    return None if _seconds(deployment.params.get("timeout")) else "its timeout is no number of seconds"
+
+
+def lean_engine(lm: dspy.LM) -> OpenAICompatible | None:
+    """Return the engine that asks a `dspy.LM` of the user's own through this client; `None` where it cannot.
+
+    It can where the LM left the choice of its engine to DSPy.
+    """
+    kept = CONNECTION_SETTINGS - {"rollout_id", "n"}
+    connection = {k: v for k, v in lm.kwargs.items() if v is not None and k in kept}
+    deployment = Deployment(name=lm.model, params={"model": lm.model, **connection})
+    if lm.engine != "auto" or lm.model_type != "chat" or type(lm) is not dspy.LM or why_not(deployment):
+        return None
+    return OpenAICompatible(lm.model, [deployment], secrets=secrets_of(lm), identity=identity_of(lm))
+
+
+class OpenAICompatible(DeployedEngine):
+    """A model at one or more addresses that speak OpenAI's chat API.
+
+    A request goes to the address with the fewest requests in flight, so one that turns slow gets less; one that failed
+    rests for a second, and a retry goes elsewhere, while there are others.
+
+    Args:
+        name: Under which replies are counted.
+        deployments: The endpoints; `why_not` is `None` for each.
+        identity: Under which replies are journalled; `None`: made of the endpoints.
+        secrets: Texts that must never be written anywhere.
+    """
+
+    def __init__(
+        self, name: str, deployments: Sequence[Deployment], *, secrets: tuple[str, ...], identity: str | None = None
+    ) -> None:
+        super().__init__(name, deployments, secrets=secrets, identity=identity)
+        self._servers = [
+            _Server(d, i, price) for i, (d, price) in enumerate(zip(deployments, self.prices, strict=True))
+        ]
+        self._bodies = _Bodies()
+        self._turn = 0
+
+    async def ask(self, request: Request, faults: Sequence[Fault] = (), choices: int = 1) -> list[Answer]:
+        """Send the request once, to the server that has least to do."""
+        server = self._pick(faults)
+        return server.read(await server.post(self._bodies.of(request), choices))
+
+    async def scored(self, request: Request, faults: Sequence[Fault]) -> tuple[Sequence[Any], Answer]:
+        """Send the request once, its last message given and not asked for."""
+        server = self._pick(faults)
+        reply = await server.post(self._bodies.of(request, SCORING), 1)
+        return reply.get("prompt_logprobs") or (), server.read(reply)[0]
+
+    def _pick(self, faults: Sequence[Fault]) -> _Server:
+        failed = {fault.deployment for fault in faults}
+        fresh = [server for server in self._servers if server.name not in failed] or self._servers
+        now = time.monotonic()
+        awake = [server for server in fresh if server.rests_until <= now] or fresh
+        self._turn += 1
+        return min(awake, key=lambda server: (server.in_flight, (server.number - self._turn) % len(self._servers)))
+
+
+class _Server:
+    """One endpoint."""
+
+    def __init__(self, deployment: Deployment, number: int, price: tuple[float, float] | None) -> None:
+        params = deployment.params
+        self.number = number
+        self.name = str(number)
+        self.in_flight = 0
+        self.rests_until = 0.0
+        self._price = price
+        self._url = f"{_address(params).rstrip('/')}/chat/completions"
+        self._proxy = _proxy(self._url)
+        self._timeout = aiohttp.ClientTimeout(total=_seconds(params.get("timeout")))
+        key = params.get("api_key") or os.environ.get(f"{provider_of(deployment).upper()}_API_KEY")
+        self._headers = {
+            "Content-Type": "application/json",
+            **({"Authorization": f"Bearer {key}"} if key else {}),
+            **(params.get("headers") or {}),
+            **(params.get("extra_headers") or {}),
+        }
+        model = str(params["model"]).removeprefix(f"{provider_of(deployment)}/")
+        self._start = json.dumps({"model": model, **(params.get("extra_body") or {})})[:-1]
+
+    async def post(self, body: str, choices: int) -> dict[str, Any]:
+        """Send a request and return the reply's body."""
+        several = f', "n": {choices}' if choices > 1 else ""
+        self.in_flight += 1
+        try:
+            async with _session().post(
+                self._url,
+                data=f"{self._start}{several}, {body}".encode(),
+                headers=self._headers,
+                timeout=self._timeout,
+                proxy=self._proxy,
+            ) as response:
+                raw = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._rest()
+            raise self._named(_translated(error)) from None
+        finally:
+            self.in_flight -= 1
+        if response.status != 200:
+            raise self._failed(response.status, raw, response.headers)
+        try:
+            reply = json.loads(raw)
+        except ValueError:
+            self._rest()
+            raise self._named(lm15.ProviderError(f"no JSON: {raw[:80]!r}")) from None
+        return reply if isinstance(reply, dict) else {}
+
+    def read(self, reply: Mapping[str, Any]) -> list[Answer]:
+        """Return the choices; the first one bears the tokens and the cost of all.
+
+        Raises:
+            ProviderError: There are none.
+        """
+        try:
+            choices = sorted(reply["choices"], key=lambda choice: choice.get("index") or 0)
+            usage = reply.get("usage") or {}
+            tokens = (int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
+            answers = [
+                Answer(c["message"].get("content") or "", finish_of(c.get("finish_reason")), logprobs=_logprobs(c))
+                for c in choices
+            ]
+            cost = None if self._price is None else tokens[0] * self._price[0] + tokens[1] * self._price[1]
+            answers[0] = answers[0]._replace(input_tokens=tokens[0], output_tokens=tokens[1], cost=cost)
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError):
+            raise self._named(lm15.ProviderError(f"no chat completion: {str(reply)[:80]}")) from None
+        return answers
+
+    def _rest(self) -> None:
+        self.rests_until = time.monotonic() + REST_SECONDS
+
+    def _failed(self, status: int, raw: bytes, headers: Mapping[str, str]) -> Exception:
+        """Return the error that a status means."""
+        text = raw.decode("utf-8", "replace")
+        error = OpenAIChatLM(api_key="none").normalize_error(status, text)
+        if status == 429 or status >= 500:
+            self._rest()
+        elif isinstance(error, lm15.InvalidRequestError) and TOO_LONG.search(text):
+            error = lm15.ContextLengthError(str(error), status=status)
+        error.retry_after = retry_after_seconds(headers.get("Retry-After"))
+        return self._named(error)
+
+    def _named(self, error: Exception) -> Exception:
+        error.deployment = self.name  # type: ignore[attr-defined]
+        return error
+
+
+class _Bodies:
+    """Writes requests as JSON without the opening brace and the model; what requests share is written once."""
+
+    def __init__(self) -> None:
+        self._prefixes: OrderedDict[tuple[int, ...], tuple[Request, str | None]] = OrderedDict()
+
+    def of(self, request: Request, extra: Mapping[str, Any] | None = None) -> str:
+        last = request.messages[-1]
+        text = last.text if last.role == "user" and extra is None else None
+        prefix = None if text is None else self._prefix(request, text)
+        if prefix is None:
+            return json.dumps(_settings(request) | dict(extra or {}))[1:]
+        return f'{prefix}{{"role": "user", "content": {json.dumps(text)}}}]}}'
+
+    def _prefix(self, request: Request, text: str) -> str | None:
+        """Return all before the last message; `None` where the last message is more than a text."""
+        key = (id(request.system), id(request.config), id(request.tools), *map(id, request.messages[:-1]))
+        hit = self._prefixes.get(key)
+        if hit is None:
+            settings = _settings(request)
+            *shared, last = settings.pop("messages")
+            head = json.dumps({**settings, "messages": shared})[1:-2] + (", " if shared else "")
+            plain = last == {"role": "user", "content": text}
+            hit = self._prefixes[key] = (request, head if plain else None)  # the request keeps its parts' ids
+            if len(self._prefixes) > CACHED_PREFIXES:
+                self._prefixes.popitem(last=False)
+        return hit[1]
+
+
+def _settings(request: Request) -> dict[str, Any]:
+    data: dict[str, Any] = request_kwargs(request, "chat")
+    if "max_completion_tokens" in data:
+        data["max_tokens"] = data.pop("max_completion_tokens")  # the name that all servers know
+    if request.config.top_k is not None:
+        data["top_k"] = request.config.top_k
+    return data
+
+
+def _session() -> aiohttp.ClientSession:
+    """Return the one session of the running event loop."""
+    loop = asyncio.get_running_loop()
+    session = _sessions.get(loop)
+    if session is None:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
+        session = _sessions[loop] = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+        if len(_sessions) == 1:
+            atexit.register(_close_sessions)
+    return session
+
+
+def _close_sessions() -> None:
+    for loop, session in _sessions.items():
+        if loop.is_running():
+            asyncio.run_coroutine_threadsafe(session.close(), loop).result(1)
+
+
+def _translated(error: Exception) -> Exception:
+    """Return DSPy's error for a failure of the connection."""
+    kind = lm15.TimeoutError if isinstance(error, TimeoutError) else lm15.TransportError
+    translated: Exception = kind(f"{type(error).__name__} {error}".strip())
+    return translated
+
+
+def _address(params: Mapping[str, Any]) -> str:
+    provider = str(params["model"]).split("/")[0]
+    named = next((params[name] for name in ADDRESSES if params.get(name)), None)
+    return str(named or os.environ.get(f"{provider.upper()}_API_BASE") or "")
+
+
+def _seconds(timeout: Any) -> float | None:
+    try:
+        return REQUEST_TIMEOUT if timeout is None else float(timeout)
+    except (TypeError, ValueError):
+        return None
+
+
+def _proxy(url: str) -> str | None:
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+
+def _logprobs(choice: Mapping[str, Any]) -> str | None:
+    listed = (choice.get("logprobs") or {}).get("content")
+    if not listed:
+        return None
+    return encode(
+        (t["token"], t["logprob"], {top["token"]: top["logprob"] for top in t.get("top_logprobs") or ()})
+        for t in listed
+    )
