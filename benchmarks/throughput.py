@@ -18,7 +18,7 @@ from typing import Any
 
 from lbt_dspy.benchmarks.echo_server import LATENCY, running_server
 from lbt_dspy.benchmarks.settings import OneLineParser
-from lbt_dspy.benchmarks.throughput_runs import BASELINE, NAMES, Row, compare, own_process, requests_seen, rows_of
+from lbt_dspy.benchmarks.throughput_runs import BASELINE, NAMES, Row, compare, overhead_rows, requests_seen, rows_of
 from lbt_dspy.errors import LbTError, UserError, check_at_least
 
 PACKAGES = ("lbt_dspy", "dspy", "litellm", "aiohttp")
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
         "repeats": args.repeats,
         "server": f"answers after {1000 * LATENCY:.0f} ms" if args.server is None else args.server,
         "rows": throughput(names, args, concurrencies),
-        "overhead": in_process(args.requests, args.repeats),
+        "overhead": overhead_rows(args.requests, args.repeats),
     }
     show(tables(results))
     if args.json is not None:
@@ -93,14 +93,6 @@ def throughput(names: list[str], args: argparse.Namespace, concurrencies: list[i
             tell=lambda line: print(line, file=sys.stderr),
         )
     return rows_of(runs)
-
-
-def in_process(sittings: int, repeats: int) -> list[Row]:
-    """Return the rows of the overhead, measured in a process of its own."""
-    from lbt_dspy.benchmarks.throughput_overhead import overhead
-
-    with own_process() as process:
-        return process.submit(overhead, sittings, repeats).result()
 
 
 def concurrencies_of(text: str) -> list[int]:

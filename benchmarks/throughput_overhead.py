@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import dspy
 from dspy.lm15 import Request
 
 from lbt_dspy.benchmarks.echo_server import ANSWER, LABELS
 from lbt_dspy.benchmarks.throughput_clients import exams_of, program
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.exam.render import LazyCall, Renderer, current_adapter
+from lbt_dspy.exam.render import Prefix, Renderer, current_adapter
 from lbt_dspy.journal import Journal
 from lbt_dspy.lms.engine import Answer, ModelEngine, lm_of
 from lbt_dspy.lms.faults import Fault
@@ -68,8 +69,13 @@ def _parts(exams: Sequence[Exam], sittings: int) -> dict[str, float]:
         return result
 
     engine, grader = Instant(), ExactMatch("label")
+    student = lm_of(engine)
     renderer = Renderer(program().predictors()[0].signature, current_adapter())
-    calls = timed("render: keys", lambda: _calls(exams, renderer, engine))
+    prefixes = timed("render: lessons", lambda: [_prefix(exam, renderer, student) for exam in exams])
+    seats = [
+        (prefix, problem.example) for prefix, exam in zip(prefixes, exams, strict=True) for problem in exam.problems
+    ]
+    calls = timed("render: questions and keys", lambda: [prefix.call(e.inputs()) for prefix, e in seats])
     requests = timed("render: prompts", lambda: [call.request for call in calls])
     texts = timed("the model", lambda: [engine.answer(request).text for request in requests])
     with tempfile.TemporaryDirectory() as folder:
@@ -80,19 +86,16 @@ def _parts(exams: Sequence[Exam], sittings: int) -> dict[str, float]:
         timed("journal: write", lambda: [journal.record("students", engine.name, b, sent=len(b)) for b in batches])
         journal.close()
         fields = timed("parse", lambda: [renderer.parse(text) for text in texts])
-        expected = [problem.example for exam in exams for problem in exam.problems]
-        timed("grade", lambda: [grader.grade(e, f) for e, f in zip(expected, fields, strict=True)])
+        timed("grade", lambda: [grader.grade(e, f) for (_, e), f in zip(seats, fields, strict=True)])
         ledger = Ledger(Journal(Path(folder) / "whole.sqlite"), workers=1)
         examiner = Examiner(program(), grader=grader, ledger=ledger)
-        timed("whole", lambda: examiner.examine(exams, [lm_of(engine)]))
+        timed("whole", lambda: examiner.examine(exams, [student]))
         ledger.close()
     return taken
 
 
-def _calls(exams: Sequence[Exam], renderer: Renderer, engine: ModelEngine) -> list[LazyCall]:
-    student = lm_of(engine)
-    calls = []
-    for exam in exams:
-        prefix = renderer.prefix(exam.material, student, engine, {"seed": 0}, 0)
-        calls += [prefix.call(problem.example.inputs()) for problem in exam.problems]
-    return calls
+def _prefix(exam: Exam, renderer: Renderer, student: dspy.LM) -> Prefix:
+    """Return the prefix of an exam, rendered: its first question does that."""
+    prefix = renderer.prefix(exam.material, student, student.engine, {"seed": 0}, 0)
+    prefix.call(exam.problems[0].example.inputs())
+    return prefix

@@ -153,3 +153,11 @@ def _ratio(own: Sequence[Run], others: Sequence[Run] | None) -> float | None:
     if others is None:
         return None
     return statistics.median(a.sittings_per_s / b.sittings_per_s for a, b in zip(own, others, strict=True))
+
+
+def overhead_rows(sittings: int, repeats: int) -> list[Row]:
+    """Return the rows of the in-process overhead, measured in a process of its own."""
+    from lbt_dspy.benchmarks.throughput_overhead import overhead
+
+    with own_process() as process:
+        return process.submit(overhead, sittings, repeats).result()
