@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lbt_dspy.benchmarks.settings import OneLineParser
 from lbt_dspy.benchmarks.throughput import check_json_file
 from lbt_dspy.benchmarks.throughput_report import Table, show
-from lbt_dspy.benchmarks.throughput_runs import own_process
+from lbt_dspy.benchmarks.throughput_runs import EXAM_PROBLEMS, own_process
 from lbt_dspy.errors import LbTError, UserError, check_at_least
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("lbt_dspy", "dspy")
 PROBLEMS, LESSONS, SITTINGS = 181, 256, 9
-EXAM_PROBLEMS = 3
-STUDENT = "simulated: a hash of the prompt picks one of 300 texts; no language model"
+STUDENT = "simulated: a hash of the prompt picks one of a few hundred texts; no language model"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -118,6 +117,7 @@ def row_of(name: str, run: Run) -> dict[str, Any]:
         "rss_peak_mb": run.rss_peak_mb,
         "rss_added_mb": run.rss_peak_mb - run.rss_before_mb,
         "journal_bytes": run.journal_bytes,
+        "distinct_texts": run.texts,
         "distinct_text_bytes": run.text_bytes,
         "journal_bytes_per_sitting": run.journal_bytes / run.sittings,
         "journal_bytes_per_sitting_beside_texts": (run.journal_bytes - run.text_bytes) / run.sittings,

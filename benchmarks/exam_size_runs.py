@@ -11,14 +11,14 @@ from pathlib import Path
 
 import dspy
 import psutil
-from dspy.lm15 import Request
 
 from lbt_dspy.benchmarks.echo_server import ANSWER, LABELS
-from lbt_dspy.benchmarks.throughput_clients import PROBLEMS, problem, program
+from lbt_dspy.benchmarks.throughput_clients import problem, program
+from lbt_dspy.benchmarks.throughput_runs import EXAM_PROBLEMS
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.journal import Journal
-from lbt_dspy.lms.engine import Answer, ModelEngine, lm_of
+from lbt_dspy.lms.engine import Answer, ModelEngine, Request, lm_of
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.types import Exam, ExamProblem, ExamReport
@@ -43,8 +43,10 @@ class Run:
     """`ru_maxrss`: the most this process ever had, its imports included."""
     journal_bytes: int
     """After the journal was closed."""
+    texts: int
+    """Distinct answers of the student."""
     text_bytes: int
-    """Of the distinct texts, as UTF-8."""
+    """Of these, as UTF-8."""
     marks_digest: str
     """Of all marks in their order."""
 
@@ -73,8 +75,8 @@ def measure(journal: str, problems: int, lessons: int, sittings: int) -> Run:
     Args:
         journal: Its file.
         problems: Teaching problems.
-        lessons: Of each, each with an exam of `PROBLEMS` exam problems.
-        sittings: Of a lesson, a multiple of `PROBLEMS`.
+        lessons: Of each, each with an exam of `EXAM_PROBLEMS` problems.
+        sittings: Of a lesson, a multiple of `EXAM_PROBLEMS`.
     """
     engine = Simulated()
     student = lm_of(engine)
@@ -82,7 +84,7 @@ def measure(journal: str, problems: int, lessons: int, sittings: int) -> Run:
     examiner = Examiner(program(), grader=ExactMatch("label"), ledger=ledger)
     before = psutil.Process().memory_info().rss
     start, digest, total = time.perf_counter(), hashlib.blake2b(digest_size=16), 0
-    for reports in held(examiner, student, problems, lessons, sittings // PROBLEMS):
+    for reports in held(examiner, student, problems, lessons, sittings // EXAM_PROBLEMS):
         marks = [sitting.mark.value for report in reports for row in report.sittings for sitting in row]
         digest.update(repr(marks).encode())
         total += len(marks)
@@ -94,6 +96,7 @@ def measure(journal: str, problems: int, lessons: int, sittings: int) -> Run:
         rss_before_mb=before / MEGABYTE,
         rss_peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE / MEGABYTE,
         journal_bytes=Path(journal).stat().st_size,
+        texts=len(engine.texts),
         text_bytes=sum(len(text.encode()) for text in engine.texts),
         marks_digest=digest.hexdigest(),
     )
@@ -113,5 +116,6 @@ def held(
 
 def exams_of(number: int, lessons: int) -> list[Exam]:
     """Return the exams of one teaching problem: a lesson each, and the same exam problems for all."""
-    asked = [ExamProblem(example=problem(PROBLEMS * number + i).with_inputs("question")) for i in range(PROBLEMS)]
-    return [Exam(material=(problem(number * lessons + i),), problems=asked) for i in range(lessons)]
+    asked = [problem(-1 - EXAM_PROBLEMS * number - i).with_inputs("question") for i in range(EXAM_PROBLEMS)]
+    problems = [ExamProblem(example=example) for example in asked]
+    return [Exam(material=(problem(number * lessons + i),), problems=problems) for i in range(lessons)]

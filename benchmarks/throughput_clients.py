@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import dspy
 
 from lbt_dspy.benchmarks.echo_server import LABELS, MODEL
+from lbt_dspy.benchmarks.throughput_runs import EXAM_PROBLEMS
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.exam.render import Renderer, current_adapter
@@ -31,14 +32,13 @@ from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.signatures import classification
 from lbt_dspy.types import Exam, ExamProblem
 
-PROBLEMS = 3
-"""Exam problems after one lesson, as in the paper's exams."""
 SITTINGS = 3
 """Of `lbt-lean-3`, in one request."""
 WORDS = 60
 """In a lesson, and in a problem."""
 KEY = "not-needed"
 LEAN_IS_HERE = "client" in inspect.signature(LMRoles.__init__).parameters
+VOCABULARY = [f"premise{i % 1000}" for i in range(1000 + WORDS)]
 Messages = list[dict[str, Any]]
 
 
@@ -65,17 +65,18 @@ def program() -> dspy.Module:
 
 def problem(number: int) -> dspy.Example:
     """Return a problem with its label and a reasoning, which make it a lesson."""
-    words = " ".join(f"premise{(number * 7 + i) % 1000}" for i in range(WORDS))
+    start = number * 7 % 1000
+    words = " ".join(VOCABULARY[start : start + WORDS])
     label = LABELS[number % len(LABELS)]
     return dspy.Example(question=f"Passage {number}: {words}", reasoning=f"Of {words}.", label=label)
 
 
 def exams_of(requests: int) -> list[Exam]:
     """Return exams with so many questions in all: each has a lesson of its own, and their problems are the same."""
-    asked = [ExamProblem(example=problem(-1 - i).with_inputs("question")) for i in range(PROBLEMS)]
+    asked = [ExamProblem(example=problem(-1 - i).with_inputs("question")) for i in range(EXAM_PROBLEMS)]
     return [
-        Exam(material=(problem(start // PROBLEMS),), problems=asked[: requests - start])
-        for start in range(0, requests, PROBLEMS)
+        Exam(material=(problem(start // EXAM_PROBLEMS),), problems=asked[: requests - start])
+        for start in range(0, requests, EXAM_PROBLEMS)
     ]
 
 

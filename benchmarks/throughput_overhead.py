@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import dspy
-from dspy.lm15 import Request
 
 from lbt_dspy.benchmarks.echo_server import ANSWER, LABELS
 from lbt_dspy.benchmarks.throughput_clients import exams_of, program
@@ -19,7 +18,7 @@ from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.exam.render import Prefix, Renderer, current_adapter
 from lbt_dspy.journal import Journal
-from lbt_dspy.lms.engine import Answer, ModelEngine, lm_of
+from lbt_dspy.lms.engine import Answer, ModelEngine, Request, lm_of
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.in_process import COMMIT
 from lbt_dspy.lms.ledger import Ledger

@@ -21,6 +21,8 @@ BASELINE, EVALUATE = "aiohttp", "dspy-evaluate"
 NAMES = (
     BASELINE, "litellm", EVALUATE, "dspy-parallel", "dspy-lean", "lbt-litellm", "lbt-lean", "lbt-lean-3",
 )  # fmt: skip
+EXAM_PROBLEMS = 3
+"""After one lesson, as in the paper's exams."""
 SECONDS_FOR_STATS = 10
 Row = dict[str, Any]
 

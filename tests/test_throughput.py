@@ -147,7 +147,7 @@ def test_an_exam_is_held_and_resumed(one_process, tmp_path, capsys):
 @pytest.mark.parametrize(("calls", "digest"), [(1, "a"), (0, "b")])
 def test_a_resumed_exam_that_differs_is_an_error(calls, digest):
     size = functools.partial(
-        SizeRun, sittings=9, seconds=1, rss_before_mb=1, rss_peak_mb=2, journal_bytes=3, text_bytes=4
+        SizeRun, sittings=9, seconds=1, rss_before_mb=1, rss_peak_mb=2, journal_bytes=3, texts=1, text_bytes=4
     )
     exam_size.check_same(size(calls=9, marks_digest="a"), size(calls=0, marks_digest="a"))
     with pytest.raises(LbTError, match="must make no call"):
