@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import gc
 import statistics
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import dspy
+from unittest import mock
 
 from lbt_dspy.benchmarks.echo_server import ANSWER, LABELS
 from lbt_dspy.benchmarks.throughput_clients import exams_of, program
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.exam.render import Prefix, Renderer, current_adapter
+from lbt_dspy.exam.render import LazyCall, Prefix, Renderer
 from lbt_dspy.journal import Journal
 from lbt_dspy.lms.engine import Answer, ModelEngine, Request, lm_of
 from lbt_dspy.lms.faults import Fault
-from lbt_dspy.lms.in_process import COMMIT
 from lbt_dspy.lms.ledger import Ledger
-from lbt_dspy.types import Exam, Reply
+from lbt_dspy.types import Exam
 
 MICROSECONDS = 1e6
+WARM_UP = 30
 
 
 class Instant(ModelEngine):
@@ -41,60 +44,89 @@ class Instant(ModelEngine):
         return Answer(ANSWER.format(mark=mark, label=LABELS[mark % len(LABELS)]))
 
 
+PARTS = (
+    ("render lessons", Renderer, "template"),
+    ("render questions, make keys", Prefix, "call"),
+    ("make requests", LazyCall, "request"),
+    ("look up in the journal", Journal, "replies"),
+    ("write into the journal", Journal, "record"),
+    ("parse", Renderer, "parse"),
+    ("grade", ExactMatch, "grade"),
+    ("the model", Instant, "answer"),
+)
+"""Where time goes: a method or property, or whatever it spends outside of those of the other parts."""
+
+
+class Stopwatch:
+    """Adds up the time of parts that may call each other, in one thread; each moment counts for the innermost part."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self._inside = 0.0
+
+    def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that counts its time for a part."""
+
+        @functools.wraps(function)
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            outside, self._inside = self._inside, 0.0
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                taken = time.perf_counter() - start
+                self.seconds[part] += taken - self._inside
+                self._inside = outside + taken
+
+        return counted
+
+    @contextlib.contextmanager
+    def watching(self, parts: Sequence[tuple[str, type, str]]) -> Iterator[None]:
+        """Count for `parts` what happens in the meantime."""
+        with contextlib.ExitStack() as stack:
+            for part, owner, name in parts:
+                own = vars(owner)[name]
+                if isinstance(own, property):
+                    counted: Any = property(self.timed(part, own.fget))  # type: ignore[arg-type]
+                else:
+                    counted = self.timed(part, own)
+                stack.enter_context(mock.patch.object(owner, name, counted))
+            yield
+
+
 def overhead(sittings: int, repeats: int) -> list[dict[str, Any]]:
     """Return rows of `part`, `us_per_sitting` and `share`: medians over the repeats; the last row is the whole.
 
     Args:
         sittings: In a repeat, at least 1; there are three exam problems after each lesson.
-        repeats: At least 1.
+        repeats: At least 1. In each the whole is measured without the parts, and then with them.
     """
     exams = exams_of(sittings)
-    measured = [_parts(exams, sittings) for _ in range(repeats)]
-    median = {part: statistics.median(each[part] for each in measured) for part in measured[0]}
-    whole = median.pop("whole")
-    median["the rest"] = whole - sum(median.values())
-    median["whole"] = whole
-    return [{"part": part, "us_per_sitting": value, "share": value / whole} for part, value in median.items()]
-
-
-def _parts(exams: Sequence[Exam], sittings: int) -> dict[str, float]:
-    """Time each public piece on its own over all sittings, and then an exam as a whole; in us per sitting."""
-    taken: dict[str, float] = {}
-
-    def timed(part: str, work: Callable[[], Any]) -> Any:
-        start = time.perf_counter()
-        result = work()
-        taken[part] = MICROSECONDS * (time.perf_counter() - start) / sittings
-        return result
-
-    engine, grader = Instant(), ExactMatch("label")
-    student = lm_of(engine)
-    renderer = Renderer(program().predictors()[0].signature, current_adapter())
-    prefixes = timed("render: lessons", lambda: [_prefix(exam, renderer, student) for exam in exams])
-    seats = [
-        (prefix, problem.example) for prefix, exam in zip(prefixes, exams, strict=True) for problem in exam.problems
+    hold(exams_of(WARM_UP))
+    wholes, watches = [], []
+    for _ in range(repeats):
+        wholes.append(hold(exams))
+        watch = Stopwatch()
+        with watch.watching(PARTS):
+            hold(exams)
+        watches.append(watch.seconds)
+    whole = statistics.median(wholes)
+    parts = {part: statistics.median(seconds[part] for seconds in watches) for part, _, _ in PARTS}
+    parts["the rest"] = whole - sum(parts.values())
+    return [
+        {"part": part, "us_per_sitting": MICROSECONDS * seconds / sittings, "share": seconds / whole}
+        for part, seconds in {**parts, "whole": whole}.items()
     ]
-    calls = timed("render: questions and keys", lambda: [prefix.call(e.inputs()) for prefix, e in seats])
-    requests = timed("render: prompts", lambda: [call.request for call in calls])
-    texts = timed("the model", lambda: [engine.answer(request).text for request in requests])
+
+
+def hold(exams: Sequence[Exam]) -> float:
+    """Hold exams with a new journal in a file; return the seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        journal = Journal(Path(folder) / "parts.sqlite")
-        rows = [(call.key, Reply(text)) for call, text in zip(calls, texts, strict=True)]
-        batches = [rows[start : start + COMMIT] for start in range(0, sittings, COMMIT)]
-        timed("journal: look up", lambda: [journal.replies([key for key, _ in batch]) for batch in batches])
-        timed("journal: write", lambda: [journal.record("students", engine.name, b, sent=len(b)) for b in batches])
-        journal.close()
-        fields = timed("parse", lambda: [renderer.parse(text) for text in texts])
-        timed("grade", lambda: [grader.grade(e, f) for (_, e), f in zip(seats, fields, strict=True)])
-        ledger = Ledger(Journal(Path(folder) / "whole.sqlite"), workers=1)
-        examiner = Examiner(program(), grader=grader, ledger=ledger)
-        timed("whole", lambda: examiner.examine(exams, [student]))
+        ledger = Ledger(Journal(Path(folder) / "journal.sqlite"), workers=1)
+        examiner, student = Examiner(program(), grader=ExactMatch("label"), ledger=ledger), lm_of(Instant())
+        gc.collect()
+        start = time.perf_counter()
+        examiner.examine(exams, [student])
+        seconds = time.perf_counter() - start
         ledger.close()
-    return taken
-
-
-def _prefix(exam: Exam, renderer: Renderer, student: dspy.LM) -> Prefix:
-    """Return the prefix of an exam, rendered: its first question does that."""
-    prefix = renderer.prefix(exam.material, student, student.engine, {"seed": 0}, 0)
-    prefix.call(exam.problems[0].example.inputs())
-    return prefix
+    return seconds

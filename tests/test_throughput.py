@@ -1,6 +1,7 @@
 """The benchmarks of throughput and of exam size measure what they say, at tiny size; and refuse bad flags."""
 
 import functools
+import itertools
 import json
 import subprocess
 import sys
@@ -10,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import ROOT, stats
 
-from lbt_dspy.benchmarks import exam_size, throughput, throughput_runs
+from lbt_dspy.benchmarks import exam_size, throughput, throughput_overhead, throughput_runs
 from lbt_dspy.benchmarks.echo_server import LABELS, MODEL, running_server
 from lbt_dspy.benchmarks.exam_size_runs import Run as SizeRun
 from lbt_dspy.benchmarks.throughput_clients import CLIENTS, LEAN_IS_HERE, SITTINGS, Done, program, work_of
+from lbt_dspy.benchmarks.throughput_overhead import Stopwatch
 from lbt_dspy.benchmarks.throughput_report import report
 from lbt_dspy.benchmarks.throughput_runs import NAMES, Run, _turns, measure, rows_of
 from lbt_dspy.errors import LbTError
@@ -128,6 +130,29 @@ def test_throughput_runs(one_process, echo, tmp_path, capsys):
     assert results["command"].startswith("python benchmarks/throughput.py --concurrency 3,2 --requests 12 --repeats 1 ")
     assert file.with_suffix(".md").read_text() == report(results)
     assert "lbt-litellm" in capsys.readouterr().out
+
+
+class Nested:
+    def outer(self):
+        return [self.inner(), self.inner(), self.size]
+
+    def inner(self):
+        return 1
+
+    @property
+    def size(self):
+        return 2
+
+
+def test_a_moment_counts_for_the_innermost_part(monkeypatch):
+    """The clock shows 0, 1, 2, ... when it is read, at the start and the end of each part: outer ends at 7."""
+    monkeypatch.setattr(throughput_overhead.time, "perf_counter", functools.partial(next, itertools.count()))
+    watch = Stopwatch()
+    with watch.watching([("outer", Nested, "outer"), ("inner", Nested, "inner"), ("size", Nested, "size")]):
+        assert Nested().outer() == [1, 1, 2]
+    assert watch.seconds == {"outer": 4, "inner": 2, "size": 1}
+    assert Nested().outer() == [1, 1, 2]
+    assert sum(watch.seconds.values()) == 7
 
 
 def test_an_exam_is_held_and_resumed(one_process, tmp_path, capsys):
