@@ -105,13 +105,9 @@ def measure(journal: str, problems: int, lessons: int, sittings: int) -> Run:
 def held(
     examiner: Examiner, student: dspy.LM, problems: int, lessons: int, sittings: int
 ) -> Iterator[Sequence[ExamReport]]:
-    """Return the reports of one exam after the other: as a stream, or the exams of a teaching problem at a time."""
-    if hasattr(examiner, "stream"):
-        exams = (exam for number in range(problems) for exam in exams_of(number, lessons))
-        yield from examiner.stream(exams, [student], sittings=sittings)
-    else:
-        for number in range(problems):
-            yield from examiner.examine(exams_of(number, lessons), [student], sittings=sittings)
+    """Give the reports of one exam after the other."""
+    exams = (exam for number in range(problems) for exam in exams_of(number, lessons))
+    return examiner.stream(exams, [student], sittings=sittings)
 
 
 def exams_of(number: int, lessons: int) -> list[Exam]:

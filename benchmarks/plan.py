@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import dspy
 
 from lbt_dspy.benchmarks.compare import RANDOM_DRAWS, Runner
-from lbt_dspy.exam.render import LazyCall, Renderer, current_adapter
+from lbt_dspy.exam.render import Renderer, current_adapter
+from lbt_dspy.lms.calls import LazyCall
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.teleprompters.exemplar_search.limits import limits_of
 

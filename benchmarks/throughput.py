@@ -60,8 +60,6 @@ def run(args: argparse.Namespace) -> None:
     check_at_least("--repeats", args.repeats, 1, f"{REPEATS} is the default")
     check_json_file(args.json)
 
-    names = ready(names)
-
     start = time.monotonic()
     results: dict[str, Any] = {
         "command": command_of(args),
@@ -107,15 +105,6 @@ def concurrencies_of(text: str) -> list[int]:
             f"--concurrency must be different whole numbers of at least 1 with commas between but got {text!r}"
         )
     return numbers
-
-
-def ready(names: list[str]) -> list[str]:
-    """Return the clients that there are: those of the lean one come with the keyword `client` of `LMRoles`."""
-    from lbt_dspy.benchmarks.throughput_clients import LEAN_IS_HERE
-
-    if not LEAN_IS_HERE and any("lean" in name for name in names):
-        print("note: LMRoles has no lean client yet; it is left out", file=sys.stderr)
-    return [name for name in names if LEAN_IS_HERE or "lean" not in name]
 
 
 def names_of(text: str) -> list[str]:

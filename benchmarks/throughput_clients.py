@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import itertools
 import logging
 import os
@@ -37,7 +36,6 @@ SITTINGS = 3
 WORDS = 60
 """In a lesson, and in a problem."""
 KEY = "not-needed"
-LEAN_IS_HERE = "client" in inspect.signature(LMRoles.__init__).parameters
 VOCABULARY = [f"premise{i % 1000}" for i in range(1000 + WORDS)]
 Messages = list[dict[str, Any]]
 
@@ -207,7 +205,7 @@ def dspy_lm(url: str) -> dspy.LM:
 def our_lm(url: str, client: str) -> dspy.LM:
     """Return our LM for the server, the same for all runs."""
     os.environ["OPENAI_API_KEY"] = KEY
-    return (LMRoles(client=client) if LEAN_IS_HERE else LMRoles()).lms([f"openai/{MODEL}@{url}"])[0]
+    return LMRoles(client=client).lms([f"openai/{MODEL}@{url}"])[0]
 
 
 def _right(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:

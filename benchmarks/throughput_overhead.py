@@ -19,8 +19,9 @@ from lbt_dspy.benchmarks.echo_server import ANSWER, LABELS
 from lbt_dspy.benchmarks.throughput_clients import exams_of, program
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.exam.render import LazyCall, Prefix, Renderer
+from lbt_dspy.exam.render import Renderer
 from lbt_dspy.journal import Journal
+from lbt_dspy.lms.calls import LazyCall, Prefix
 from lbt_dspy.lms.engine import Answer, ModelEngine, Request, lm_of
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.ledger import Ledger

@@ -6,7 +6,8 @@ from dspy.lm15 import request_from_openai_chat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbt_dspy.exam.render import Renderer, UnreadableError, call_of, current_adapter
+from lbt_dspy.exam.render import Renderer, UnreadableError, current_adapter
+from lbt_dspy.lms.calls import call_of
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.lms.user_lm import engine_of
 

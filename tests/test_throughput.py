@@ -14,7 +14,7 @@ from conftest import ROOT, stats
 from lbt_dspy.benchmarks import exam_size, throughput, throughput_overhead, throughput_runs
 from lbt_dspy.benchmarks.echo_server import LABELS, MODEL, running_server
 from lbt_dspy.benchmarks.exam_size_runs import Run as SizeRun
-from lbt_dspy.benchmarks.throughput_clients import CLIENTS, LEAN_IS_HERE, SITTINGS, Done, program, work_of
+from lbt_dspy.benchmarks.throughput_clients import CLIENTS, SITTINGS, Done, program, work_of
 from lbt_dspy.benchmarks.throughput_overhead import Stopwatch
 from lbt_dspy.benchmarks.throughput_report import report
 from lbt_dspy.benchmarks.throughput_runs import NAMES, Run, _turns, measure, rows_of
@@ -41,10 +41,6 @@ def one_process(monkeypatch):
         monkeypatch.setattr(module, "own_process", functools.partial(ThreadPoolExecutor, max_workers=1))
 
 
-def here(name):
-    return pytest.param(name, marks=pytest.mark.skipif("lean" in name and not LEAN_IS_HERE, reason="no lean client"))
-
-
 def post(url, **body):
     data = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "Why?"}], **body}).encode()
     request = urllib.request.Request(f"{url}/chat/completions", data, {"Content-Type": "application/json"})
@@ -68,7 +64,7 @@ def test_every_client_has_a_name():
     assert set(NAMES) == set(CLIENTS)
 
 
-@pytest.mark.parametrize("name", [here(name) for name in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_client_asks_the_same_prompts(echo, name):
     work, before = work_of(7), stats(echo)
     done = CLIENTS[name](echo, work, 4)

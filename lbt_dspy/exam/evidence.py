@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import dspy
 
 from lbt_dspy.errors import UserError, check_choice
-from lbt_dspy.exam.render import Prefix, Renderer, ScoreCall, score_call
+from lbt_dspy.exam.render import Renderer
 from lbt_dspy.lms.account import Account
+from lbt_dspy.lms.calls import Prefix, ScoreCall, Terms, score_call
 from lbt_dspy.lms.engine import SCORERS, ModelEngine
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.logprobs import decode
@@ -98,7 +99,7 @@ class EvidenceExam:
 
     def _prefix(self, material: Material, engine: ModelEngine) -> Prefix:
         """Render without the LM's sampling settings: none matters, so LMs that differ in them alone share calls."""
-        return Prefix(self.renderer, self.shown(material), engine, {"model": engine.name, "max_tokens": 1}, 0)
+        return self.renderer.rendering(self.shown(material)).prefix(Terms(engine, {"max_tokens": 1}, 0))
 
     def _sitting(self, taught: Reply, untaught: Reply) -> Sitting:
         if taught.logprobs is None or untaught.logprobs is None:

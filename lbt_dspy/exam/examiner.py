@@ -14,17 +14,10 @@ from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.likelihood import ASK
 from lbt_dspy.exam.marking import Marker
 from lbt_dspy.exam.paid_program import PaidProgram
-from lbt_dspy.exam.render import (
-    LazyCall,
-    Prefix,
-    Renderer,
-    as_choices,
-    current_adapter,
-    open_settings,
-    sampling_of,
-)
+from lbt_dspy.exam.render import Renderer, Rendering, current_adapter
 from lbt_dspy.exam.whole_program import WholeProgram, single_predictor
 from lbt_dspy.lms.account import Account
+from lbt_dspy.lms.calls import LazyCall, Prefix, Terms, as_choices, open_settings, sampling_of
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import request_seed
@@ -35,6 +28,7 @@ if TYPE_CHECKING:
 
 PART = 2000
 """Sittings of a larger program that are begun together."""
+CACHED_PROBLEMS = 4096
 
 
 class Examiner:
@@ -105,6 +99,8 @@ class Examiner:
         self.config = {**(config or {}), **(ASK if probabilities_of is not None else {})}
         self.seed = seed
         self.choices = choices
+        self._inputs: dict[int, tuple[ExamProblem, Mapping[str, Any]]] = {}
+        self._terms: dict[tuple[int, int], tuple[dspy.LM, Terms]] = {}
         self._renderer = Renderer(self.predictor.signature, self.adapter)
         self._marker = Marker(self._renderer, grader, probabilities_of=probabilities_of, labels=labels)
         self._evidence = (
@@ -162,7 +158,7 @@ class Examiner:
                 self._examine_part(part, students, role, account or Account(), sittings) for part in parts
             )
         asked, reported = itertools.tee(exams)
-        calls = (call for exam in asked for student in students for call in self._calls(exam, student, sittings))
+        calls = (call for exam in asked for call in self._calls(exam, students, sittings))
         replies = self.ledger.stream(calls, role=role, account=account)
         return ([self._report(exam, student, replies, sittings) for student in students] for exam in reported)
 
@@ -198,14 +194,17 @@ class Examiner:
             return self._evidence.sit(seats, role=role, account=account or Account())
         if not self._alone:
             return self._whole(role, account or Account()).sit(seats)
+        renderings: dict[int, Rendering] = {}
         prefixes: dict[tuple[int, int, int], Prefix] = {}
         units: dict[tuple[int, ...], list[int]] = {}
         calls: list[LazyCall] = []
         for i, (material, student, problem, sitting) in enumerate(seats):
             place = (id(material), id(student), sitting)
+            if id(material) not in renderings:
+                renderings[id(material)] = self._renderer.rendering(self.shown(material))
             if place not in prefixes:
-                prefixes[place] = self._prefix(material, student, sitting)
-            calls.append(prefixes[place].call(problem.example.inputs()))
+                prefixes[place] = renderings[id(material)].prefix(self._terms_of(student, sitting))
+            calls.append(prefixes[place].call(self._inputs_of(problem)))
             units.setdefault((id(material), id(student), id(problem)) if choices else (i,), []).append(i)
         order = [i for unit in units.values() for i in unit]
         asked = [
@@ -256,28 +255,42 @@ class Examiner:
             material = tuple(dspy.Example({**demo, **dict.fromkeys(before_answer, "")}) for demo in material)
         return (*self.demonstrations, *material)
 
-    def _prefix(self, material: Material, student: dspy.LM, sitting: int) -> Prefix:
-        demos = self.shown(material)
-        return self._renderer.prefix(demos, student, engine_of(student), self.sampling(student, sitting), sitting)
+    def _terms_of(self, student: dspy.LM, sitting: int) -> Terms:
+        """Return what all exams of a student's sitting number share; made once."""
+        found = self._terms.get((id(student), sitting))
+        if found is None:
+            engine = engine_of(student)
+            terms = Terms(engine, sampling_of(student, self.sampling(student, sitting)), sitting)
+            found = self._terms[id(student), sitting] = (student, terms)  # the student keeps its id
+        return found[1]
 
     def sampling(self, student: dspy.LM, sitting: int) -> dict[str, Any]:
         """Return the settings of one sitting: the LM's own win over the examiner's, and each sitting has its seed."""
         seed = request_seed(self.seed, "sitting", sitting)
         return open_settings(student, engine_of(student), self.config, seed)
 
-    def _calls(self, exam: Exam, student: dspy.LM, sittings: int) -> Iterator[LazyCall]:
+    def _calls(self, exam: Exam, students: Sequence[dspy.LM], sittings: int) -> Iterator[LazyCall]:
         """Give the calls of one exam, all sittings at a problem together."""
-        prefixes = [self._prefix(exam.material, student, sitting) for sitting in range(sittings)]
-        for problem in exam.problems:
-            inputs = problem.example.inputs()
-            yield from self._as_choices([prefix.call(inputs) for prefix in prefixes], student)
+        rendering = self._renderer.rendering(self.shown(exam.material))
+        for student in students:
+            prefixes = [rendering.prefix(self._terms_of(student, sitting)) for sitting in range(sittings)]
+            for problem in exam.problems:
+                question = rendering.question(self._inputs_of(problem))
+                yield from self._as_choices([prefix.asking(question) for prefix in prefixes], student)
+
+    def _inputs_of(self, problem: ExamProblem) -> Mapping[str, Any]:
+        """Return the inputs of a problem, which many lessons share."""
+        found = self._inputs.get(id(problem))
+        if found is None:
+            if len(self._inputs) >= CACHED_PROBLEMS:
+                self._inputs.clear()
+            found = self._inputs[id(problem)] = (problem, dict(problem.example.inputs()))  # the problem keeps its id
+        return found[1]
 
     def _as_choices(self, calls: list[LazyCall], student: dspy.LM) -> list[LazyCall]:
         """Return the sittings of one question as choices of one request where that is possible and more than one."""
-        if len(calls) < 2 or not (self.choices and calls[0].engine.gives_choices):
-            return calls
-        greedy = sampling_of(student, self.sampling(student, 0)).get("temperature") == 0
-        return calls if greedy else as_choices(calls)
+        able = len(calls) > 1 and self.choices and calls[0].engine.gives_choices
+        return as_choices(calls) if able and not self._terms_of(student, 0).greedy else calls
 
     def _report(self, exam: Exam, student: dspy.LM, replies: Iterator[Reply], sittings: int) -> ExamReport:
         rows = tuple(tuple(self._marker.sitting(p, next(replies)) for _ in range(sittings)) for p in exam.problems)

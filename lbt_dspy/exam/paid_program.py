@@ -12,8 +12,8 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError
 
 from lbt_dspy.errors import CallFailedError, LbTError
-from lbt_dspy.exam.render import call_of, sampling_of
 from lbt_dspy.lms.account import Account
+from lbt_dspy.lms.calls import call_of, sampling_of
 from lbt_dspy.lms.engine import AsyncEngine, Request, Response, as_response
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of

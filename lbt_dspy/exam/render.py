@@ -1,29 +1,23 @@
-"""Prompts and replies: the one module that touches `adapter.format` and `adapter.parse`.
-
-A prompt is its prefix (instruction, demonstrations), which all questions of an exam share, and its tail (the question).
-The prefix is rendered and hashed once per material; a question then costs a text replacement.
-"""
+"""Prompts and replies: the one module that touches `adapter.format` and `adapter.parse`."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import dspy
-from dspy.lm15 import Message, Request, request_from_openai_chat
+from dspy.lm15 import Request, request_from_openai_chat
 
 from lbt_dspy.errors import UserError
-from lbt_dspy.lms.config import CONNECTION_SETTINGS
+from lbt_dspy.lms.calls import Prefix, Question, Terms, sampling_of, shared_head
 from lbt_dspy.lms.engine import ModelEngine
-from lbt_dspy.lms.scorer import Scorer
 
-KEY_BYTES = 16
 CACHED_REPLIES = 4096
+CUSTOM_TYPE = "<<CUSTOM-TYPE"
+"""DSPy reads such a text as something else than text."""
 
 
 class UnreadableError(ValueError):
@@ -38,69 +32,68 @@ def current_adapter(adapter: dspy.Adapter | None = None) -> dspy.Adapter:
     return chosen
 
 
-def open_settings(lm: dspy.LM, engine: ModelEngine, config: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return the settings of `config` that the LM itself leaves open and its engine takes, and the request's seed."""
-    settings = {k: v for k, v in config.items() if lm.kwargs.get(k) is None}
-    if not engine.takes_temperature:
-        settings.pop("temperature", None)
-    if engine.takes_seed:
-        settings["seed"] = seed
-    return settings
+class Template(NamedTuple):
+    """A rendered prompt with gaps for the inputs of its question."""
 
+    system: str | None
+    turns: tuple[tuple[str, str], ...]
+    """Role and text of the messages before the question."""
+    role: str
+    pieces: tuple[str, ...]
+    """The question: texts, and between them the names of inputs."""
+    head: str
+    """What is hashed of all before the question."""
 
-def sampling_of(lm: dspy.LM, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sampling settings of a call: the LM's own, overlaid by `config`; nothing about its connection."""
-    merged = {**lm.kwargs, **config}
-    return {k: v for k, v in merged.items() if v is not None and k not in CONNECTION_SETTINGS}
+    def fill(self, inputs: Mapping[str, Any]) -> str:
+        """Return the question."""
+        return "".join([str(inputs[piece]) if i % 2 else piece for i, piece in enumerate(self.pieces)])
 
-
-class LazyCall(NamedTuple):
-    """One call of an exam, of which there are as many as sittings; its request is built only when it must be sent."""
-
-    key: bytes
-    engine: ModelEngine
-    base: Request
-    tail: str | None
-    """Text of the last message; `None`: `base` is the whole request."""
-    batch: bytes | None = None
-    """Calls with the same batch are choices of one request."""
+    def with_turns(self, turns: Sequence[tuple[str, str]]) -> Template:
+        """Return the template after other messages."""
+        return self._replace(turns=tuple(turns), head=shared_head(self.system, turns, self.role))
 
     @property
-    def request(self) -> Request:
-        """What is sent."""
-        if self.tail is None:
-            return self.base
-        return replace(self.base, messages=(*self.base.messages[:-1], Message.user(self.tail)))
+    def messages(self) -> list[dict[str, Any]]:
+        """The messages, the question with its gaps."""
+        system = [] if self.system is None else [{"role": "system", "content": self.system}]
+        turns = [{"role": role, "content": text} for role, text in self.turns]
+        return [*system, *turns, {"role": self.role, "content": "\0".join(self.pieces)}]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScoreCall:
-    """The question how likely a given answer to a call is."""
+class Rendering:
+    """A material as the prompts of its exam begin with it; rendered when it is first asked for.
 
-    key: bytes
-    engine: Scorer
-    asked: LazyCall
-    text: str
-    batch: None = None
+    Args:
+        renderer: Renders it.
+        demos: The demonstrations.
+    """
 
-    @property
-    def request(self) -> Request:
-        """What is sent: the call, and the answer as an assistant's message."""
-        asked = self.asked.request
-        return replace(asked, messages=(*asked.messages, Message.assistant(self.text)))
+    def __init__(self, renderer: Renderer, demos: Sequence[Any]) -> None:
+        self.head = ""
+        self._renderer = renderer
+        self._demos = demos
+        self._template: Template | None = None
+        self._base: Request | None = None
 
+    def prefix(self, terms: Terms) -> Prefix:
+        """Return the prefix of one sitting number."""
+        return Prefix(self, terms)
 
-def as_choices(calls: Sequence[LazyCall]) -> list[LazyCall]:
-    """Return the sittings of one question as choices of one request, under keys of their own."""
-    batch = hashlib.blake2b(b"".join(call.key for call in calls), digest_size=KEY_BYTES, person=b"choices").digest()
-    keys = (hashlib.blake2b(batch, digest_size=KEY_BYTES, salt=i.to_bytes(8, "big")) for i in range(len(calls)))
-    return [call._replace(key=key.digest(), batch=batch) for call, key in zip(calls, keys, strict=True)]
+    def question(self, inputs: Mapping[str, Any]) -> Question:
+        """Render a question: its text, or the whole prompt where the adapter is more subtle than texts in gaps."""
+        if any(CUSTOM_TYPE in str(value) for value in inputs.values()):
+            return self._renderer.messages(self._demos, inputs)
+        if self._template is None:
+            self._template = self._renderer.template(self._demos, inputs)
+            self.head = "" if self._template is None else self._template.head
+        return self._renderer.messages(self._demos, inputs) if self._template is None else self._template.fill(inputs)
 
-
-def score_call(asked: LazyCall, text: str) -> ScoreCall:
-    """Return the call that scores a text as the answer to another call, under a key of its own."""
-    digest = hashlib.blake2b(asked.key + text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES, person=b"score")
-    return ScoreCall(key=digest.digest(), engine=Scorer(asked.engine), asked=asked, text=text)
+    def base(self, terms: Terms) -> Request:
+        """Return the request of a sitting, with gaps in its question."""
+        if self._base is None:
+            assert self._template is not None  # noqa: S101 - a question came from it
+            self._base = request_from_openai_chat({"model": "-", "messages": self._template.messages})
+        return replace(terms.empty, system=self._base.system, messages=self._base.messages)
 
 
 class Renderer:
@@ -122,16 +115,21 @@ class Renderer:
         self._relaxed = signature
         for name in self._choices:
             self._relaxed = self._relaxed.with_updated_fields(name, type_=str)
-        self._markers = {name: f"\0{name}\0" for name in signature.input_fields}
+        self._gaps = {name: f"\0{name}\0" for name in signature.input_fields}
         self._by_text = all(field.annotation is str for field in signature.input_fields.values())
         self._checked = False
+        self._shapes: dict[int, _Shape | None] = {}
         self._replies: dict[str, dict[str, Any] | UnreadableError] = {}
 
     def prefix(
         self, demos: Sequence[Any], lm: dspy.LM, engine: ModelEngine, config: Mapping[str, Any], sitting: int
     ) -> Prefix:
         """Render what all questions of one sitting number share."""
-        return Prefix(self, demos, engine, {"model": engine.name, **sampling_of(lm, config)}, sitting)
+        return self.rendering(demos).prefix(Terms(engine, sampling_of(lm, config), sitting))
+
+    def rendering(self, demos: Sequence[Any]) -> Rendering:
+        """Render what all questions after these demonstrations share."""
+        return Rendering(self, demos)
 
     def parse(self, text: str) -> dict[str, Any]:
         """Return the output fields of a reply, `Literal` ones as the option they mean.
@@ -184,7 +182,7 @@ class Renderer:
             if example.get(name) is None:
                 signature = signature.delete(name)
         known = {name: example[name] for name in signature.fields}
-        messages = self.adapter.format(signature, [known], {name: known[name] for name in self._markers})
+        messages = self.adapter.format(signature, [known], {name: known[name] for name in self._gaps})
         said = [m["content"] for m in messages[-2:-1] if m["role"] == "assistant" and isinstance(m["content"], str)]
         if not said:
             raise UserError(
@@ -193,82 +191,86 @@ class Renderer:
             )
         return said[0].strip()
 
-    def template(self, demos: Sequence[Any], inputs: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str] | None:
-        """Return the prefix messages and the tail with a marker per input; `None` where the adapter is more subtle."""
+    def template(self, demos: Sequence[Any], inputs: Mapping[str, Any]) -> Template | None:
+        """Return the prompt with gaps for the inputs; `None` where the adapter is more subtle.
+
+        Args:
+            demos: The demonstrations.
+            inputs: Of a first question, on which the template is checked.
+        """
         if not self._by_text:
             return None
-        messages = self.messages(demos, self._markers)
-        tail = messages[-1]["content"]
-        if not isinstance(tail, str) or any(tail.count(marker) != 1 for marker in self._markers.values()):
-            self._by_text = False
+        filled = self._filled(demos, inputs)
+        if filled is not None:
+            return filled
+        template = read_template(self.messages(demos, self._gaps), self._gaps)
+        if template is not None and not self._checked:
+            self._checked = self._is_right(template, demos, inputs)
+        self._by_text = template is not None and self._checked
+        return template if self._by_text else None
+
+    def _is_right(self, template: Template, demos: Sequence[Any], inputs: Mapping[str, Any]) -> bool:
+        *shared, last = self.messages(demos, inputs)
+        return bool(template.messages[:-1] == shared and template.fill(inputs) == last["content"])
+
+    def _filled(self, demos: Sequence[Any], inputs: Mapping[str, Any]) -> Template | None:
+        """Return the template for complete demonstrations of texts, which `ChatAdapter` writes as they are.
+
+        So of all materials of one size the adapter renders the first one; the texts of others are put into its gaps.
+        """
+        fields = tuple(self.signature.fields)
+        if not (
+            type(self.adapter) is dspy.ChatAdapter and all(_is_plain(demo.get(f)) for demo in demos for f in fields)
+        ):
             return None
-        if not self._checked:
-            full = self.messages(demos, inputs)
-            if full[:-1] != messages[:-1] or full[-1]["content"] != self.fill(tail, inputs):
-                self._by_text = False
-                return None
-            self._checked = True
-        return messages, tail
+        if len(demos) not in self._shapes:
+            shape = self._shape(len(demos), fields)
+            right = shape is not None and self._is_right(shape.filled(demos), demos, inputs)
+            self._shapes[len(demos)] = shape if right else None
+        found = self._shapes[len(demos)]
+        return None if found is None else found.filled(demos)
 
-    def fill(self, tail: str, inputs: Mapping[str, Any]) -> str:
-        """Put the inputs into a tail."""
-        pieces = tail.split("\0")
-        return "".join(str(inputs[piece]) if i % 2 else piece for i, piece in enumerate(pieces))
-
-
-class Prefix:
-    """The shared part of the prompts of one exam, rendered and hashed."""
-
-    def __init__(
-        self, renderer: Renderer, demos: Sequence[Any], engine: ModelEngine, settings: dict[str, Any], sitting: int
-    ) -> None:
-        self._renderer = renderer
-        self._demos = demos
-        self._engine = engine
-        self._settings = settings
-        self._sitting = sitting
-        self._template: tuple[Request, str] | None = None
-        self._digest: Any = None
-
-    def call(self, inputs: Mapping[str, Any]) -> LazyCall:
-        """Return the call that asks one question."""
-        if self._template is None:
-            found = self._renderer.template(self._demos, inputs)
-            if found is None:
-                request = request_from_openai_chat(
-                    {"messages": self._renderer.messages(self._demos, inputs), **self._settings}
-                )
-                return call_of(request, self._engine, self._sitting)
-            messages, tail = found
-            base = request_from_openai_chat({"messages": messages, **self._settings})
-            self._template = (base, tail)
-            self._digest = prefix_digest(base, self._engine, self._sitting)
-        base, tail = self._template
-        text = self._renderer.fill(tail, inputs)
-        digest = self._digest.copy()
-        digest.update(text.encode("utf-8", "surrogatepass"))
-        return LazyCall(key=digest.digest(), engine=self._engine, base=base, tail=text)
+    def _shape(self, size: int, fields: tuple[str, ...]) -> _Shape | None:
+        gaps = [dspy.Example(**{f: f"\0{i}.{f}\0" for f in fields}) for i in range(size)]
+        template = read_template(self.messages(gaps, self._gaps), self._gaps)
+        return None if template is None else _Shape(template, fields, [(r, t.split("\0")) for r, t in template.turns])
 
 
-def call_of(request: Request, engine: ModelEngine, sitting: int) -> LazyCall:
-    """Return the call of a whole request, under the same key as if it had been rendered as prefix and tail."""
-    digest = prefix_digest(request, engine, sitting)
-    digest.update(_message_text(request.messages[-1]).encode("utf-8", "surrogatepass"))
-    return LazyCall(key=digest.digest(), engine=engine, base=request, tail=None)
+class _Shape(NamedTuple):
+    """How the prompts of all materials of one size look, with gaps for their texts."""
+
+    template: Template
+    fields: tuple[str, ...]
+    turns: list[tuple[str, list[str]]]
+    """Role, and texts with the names of fields between them."""
+
+    def filled(self, demos: Sequence[Any]) -> Template:
+        texts = {f"{i}.{f}": demo[f] for i, demo in enumerate(demos) for f in self.fields}
+        return self.template.with_turns(
+            [
+                (role, "".join([texts[piece] if i % 2 else piece for i, piece in enumerate(pieces)]))
+                for role, pieces in self.turns
+            ]
+        )
 
 
-def prefix_digest(request: Request, engine: ModelEngine, sitting: int) -> Any:
-    """Hash who is asked, how, and all of the prompt but its last message."""
-    head = json.dumps(
-        [engine.identity, sitting, repr(request.config), repr(request.tools), repr(request.system)]
-        + [[message.role, _message_text(message)] for message in request.messages[:-1]]
-        + [request.messages[-1].role]
-    )
-    return hashlib.blake2b(head.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES)
+def read_template(messages: Sequence[Mapping[str, Any]], gaps: Mapping[str, str]) -> Template | None:
+    """Return the template that messages with gaps are; `None` where they are more than texts, or lack a gap."""
+    if not all(isinstance(message["content"], str) for message in messages):
+        return None
+    *turns, last = [(message["role"], message["content"]) for message in messages]
+    if any(last[1].count(gap) != 1 for gap in gaps.values()):
+        return None
+    system = turns.pop(0)[1] if turns and turns[0][0] == "system" else None
+    if {role for role, _ in turns} - {"user", "assistant"} or last[0] != "user":
+        return None
+    pieces = tuple(last[1].split("\0"))
+    return Template(system, tuple(turns), last[0], pieces, shared_head(system, turns, last[0]))
 
 
-def _message_text(message: Message) -> str:
-    return message.text if message.text is not None else repr(message.parts)
+def _is_plain(value: object) -> bool:
+    """Return whether an adapter writes a text as it is, wherever it stands."""
+    return type(value) is str and value != "" and value == value.strip() and CUSTOM_TYPE not in value
 
 
 def spellings(options: Sequence[Any]) -> dict[str, Any]:
