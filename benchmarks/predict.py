@@ -7,9 +7,10 @@ import contextlib
 import sys
 from pathlib import Path
 
-from lbt_dspy.benchmarks.settings import OneLineParser, command_name
+from lbt_dspy.benchmarks.settings import OneLineParser, add_client_flag, command_name
 from lbt_dspy.benchmarks.table_files import ENDINGS, check_columns, columns_of, ending_of, read_file, writer_for
-from lbt_dspy.errors import UserError, check_at_least
+from lbt_dspy.errors import UserError, check_at_least, check_choice
+from lbt_dspy.lms.config import CLIENTS
 
 COLUMN = "prediction"
 
@@ -33,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--max-calls", metavar="N", type=int, help="stop before call N + 1 (exit code 3)")
     p.add_argument("--max-cost", metavar="USD", type=float, help="stop before more could be spent (exit code 3)")
     p.add_argument("--workers", metavar="N", type=int, default=8, help="requests in flight (8)")
+    add_client_flag(p)
     p.add_argument("--quiet", action="store_true", help="no progress")
     return p
 
@@ -40,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
 def execute(args: argparse.Namespace) -> int:
     """Check everything before any call, then predict."""
     check_at_least("--workers", args.workers, 1, "1 asks one call after the other")
+    check_choice("--client", args.client, CLIENTS)
     _check_out(args.out)
     from lbt_dspy.benchmarks.predictions import Predictor, Report, compiled_program
     from lbt_dspy.benchmarks.program_record import read_program
@@ -58,7 +61,7 @@ def execute(args: argparse.Namespace) -> int:
     check_columns(rows, record.task.text_fields, "the program's text field", source.name)
     column = free_name(columns_of(rows))
     write = writer_for(".csv" if args.out is None else ending_of(args.out), rows)
-    teacher = LMRoles(args.config).lms([args.teacher or record.teacher])[0]
+    teacher = LMRoles(args.config, client=args.client).lms([args.teacher or record.teacher])[0]
     trained.set_teacher(teacher)
     if args.max_cost is not None:
         check_prices([teacher, *trained.others()])

@@ -46,7 +46,9 @@ class Job:
     def __init__(self, settings: RerankSettings, args: argparse.Namespace) -> None:
         self._settings = settings
         self._tasks = tasks_of(settings)
-        self._teacher, *self._students = LMRoles(settings.config).lms([settings.teacher, *settings.students])
+        self._teacher, *self._students = LMRoles(settings.config, client=args.client).lms(
+            [settings.teacher, *settings.students]
+        )
         if settings.mark == "evidence":
             check_scorers(self._students)
         self._rows: dict[str, Row] = {}

@@ -58,13 +58,15 @@ def execute(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     from lbt_dspy.benchmarks.console import check_json_path
     from lbt_dspy.budget import Budget
-    from lbt_dspy.errors import check_at_least
+    from lbt_dspy.errors import check_at_least, check_choice
     from lbt_dspy.journal import Journal
+    from lbt_dspy.lms.config import CLIENTS
     from lbt_dspy.lms.ledger import Ledger
     from lbt_dspy.progress import Progress
 
     workers = OWN_WORKERS.get(settings.task, DEFAULT_WORKERS) if args.workers is None else args.workers
     check_at_least("--workers", workers, 1, "1 asks one call after the other")
+    check_choice("--client", args.client, CLIENTS)
     budget = Budget(args.max_calls, args.max_cost)
     check_json_path(args.json)
     job = job_of(settings, args)

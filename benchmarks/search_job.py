@@ -37,7 +37,9 @@ class Job:
         check_sizes(settings, self._data.train)
         self._trained = program_for(self._data.task, settings.program, settings.predictor)
         check_teacher(settings)
-        self._teacher, *self._students = LMRoles(settings.config).lms([settings.teacher, *settings.students])
+        self._teacher, *self._students = LMRoles(settings.config, client=args.client).lms(
+            [settings.teacher, *settings.students]
+        )
         self._trained.set_teacher(self._teacher)
         self._comparison = Comparison()
 

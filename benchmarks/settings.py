@@ -134,8 +134,17 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--max-cost", metavar="USD", type=float, help="stop before more could be spent (exit code 3)")
     run.add_argument("--dry-run", action="store_true", help="print the largest possible number of calls; make none")
     run.add_argument("--workers", metavar="N", type=int, help="requests in flight (8; classroom 32); no result changes")
+    add_client_flag(run)
     run.add_argument("--quiet", action="store_true", help="no progress; the table only")
     return p
+
+
+def add_client_flag(parser: argparse._ActionsContainer) -> None:
+    """Add the option that says who sends requests."""
+    parser.add_argument(
+        "--client", metavar="NAME", default="auto",
+        help="who sends requests: lean (servers that speak OpenAI's chat API), litellm, or auto: lean where it can",
+    )  # fmt: skip
 
 
 def settings_of(args: argparse.Namespace) -> Settings | RerankSettings:

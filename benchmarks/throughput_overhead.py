@@ -19,7 +19,7 @@ from lbt_dspy.benchmarks.echo_server import ANSWER, LABELS
 from lbt_dspy.benchmarks.throughput_clients import exams_of, program
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.exam.render import Renderer
+from lbt_dspy.exam.render import Renderer, Rendering
 from lbt_dspy.journal import Journal
 from lbt_dspy.lms.calls import LazyCall, Prefix
 from lbt_dspy.lms.engine import Answer, ModelEngine, Request, lm_of
@@ -47,7 +47,8 @@ class Instant(ModelEngine):
 
 PARTS = (
     ("render lessons", Renderer, "template"),
-    ("render questions, make keys", Prefix, "call"),
+    ("render questions", Rendering, "question"),
+    ("make keys", Prefix, "asking"),
     ("make requests", LazyCall, "request"),
     ("look up in the journal", Journal, "replies"),
     ("write into the journal", Journal, "record"),

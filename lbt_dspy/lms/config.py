@@ -27,6 +27,8 @@ CONNECTION_SETTINGS = frozenset(
 )  # fmt: skip
 """Settings of a `dspy.LM` that say how it is reached and asked, not what."""
 ENVIRONMENT = "os.environ/"
+CLIENTS = ("auto", "lean", "litellm")
+"""Who sends requests; see `LMRoles`."""
 
 
 @dataclass(frozen=True, kw_only=True)

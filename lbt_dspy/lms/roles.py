@@ -12,7 +12,7 @@ from typing import Any
 import dspy
 
 from lbt_dspy.errors import UserError, check_choice
-from lbt_dspy.lms.config import Deployment, LMConfig, read_config, targets, usable
+from lbt_dspy.lms.config import CLIENTS, Deployment, LMConfig, read_config, targets, usable
 from lbt_dspy.lms.embedded import NAMES, PREFIX, embedded_lm
 from lbt_dspy.lms.engine import ModelEngine, lm_of
 from lbt_dspy.lms.recorded import PREFIX as RECORDED
@@ -22,7 +22,6 @@ ADDRESSED = re.compile(r"^(?P<model>(?P<provider>[\w-]+)/.+)@(?P<url>https?://.+
 BARE_ADDRESS = re.compile(r"^[\w-]+/.+@(?P<url>(?:localhost|[\w.-]+:\d+|[\w.-]+(?=/v\d))(?:[:/].*)?)$")
 CREDENTIALS = re.compile(r"(?<=//)[^/@]*@")
 """User and password of an address, which no message may hold."""
-CLIENTS = ("auto", "lean", "litellm")
 VLLM_ADDRESS = "HOSTED_VLLM_API_BASE"
 
 
