@@ -23,7 +23,7 @@ from lbt_dspy import (
     LMRoles,
 )
 from lbt_dspy.errors import ModelRejectedError, ModelUnreachableError, StoppedError
-from lbt_dspy.lms import outgoing
+from lbt_dspy.lms import payment
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import fault_of, scrub
 from lbt_dspy.lms.user_lm import engine_of
@@ -31,7 +31,7 @@ from lbt_dspy.lms.user_lm import engine_of
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(outgoing, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(payment, "FIRST_WAIT", 0.01)
 
 
 def problems(count, start=0):
@@ -288,7 +288,7 @@ def test_retry_after_is_read_and_honoured(server):
             engine.answer(lm15.Request(model="t", messages=(lm15.Message.user("x"),)))
     fault = fault_of(caught.value)
     assert fault.wait == 0.05
-    assert outgoing.pause_of(b"key", 1, fault) == 0.05
+    assert payment.pause_of(b"key", 1, fault) == 0.05
 
 
 def test_a_request_that_was_lost_is_charged_at_its_worst_case(server, program, tmp_path):

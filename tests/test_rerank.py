@@ -17,12 +17,12 @@ from lbt_dspy import (
     UserError,
     Variants,
 )
-from lbt_dspy.lms import outgoing
+from lbt_dspy.lms import payment
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(outgoing, "FIRST_WAIT", 0.0005)
+    monkeypatch.setattr(payment, "FIRST_WAIT", 0.0005)
 
 
 def outcome(prediction):

@@ -17,7 +17,7 @@ from lbt_dspy.exam.paid_program import PaidProgram
 from lbt_dspy.exam.render import Renderer, Rendering, current_adapter
 from lbt_dspy.exam.whole_program import WholeProgram, single_predictor
 from lbt_dspy.lms.account import Account
-from lbt_dspy.lms.calls import LazyCall, Prefix, Terms, as_choices, open_settings, sampling_of
+from lbt_dspy.lms.calls import LazyCall, Prefix, Question, Terms, as_choices, open_settings, sampling_of
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import request_seed
@@ -195,6 +195,7 @@ class Examiner:
         if not self._alone:
             return self._whole(role, account or Account()).sit(seats)
         renderings: dict[int, Rendering] = {}
+        questions: dict[tuple[int, int], Question] = {}
         prefixes: dict[tuple[int, int, int], Prefix] = {}
         units: dict[tuple[int, ...], list[int]] = {}
         calls: list[LazyCall] = []
@@ -204,7 +205,10 @@ class Examiner:
                 renderings[id(material)] = self._renderer.rendering(self.shown(material))
             if place not in prefixes:
                 prefixes[place] = renderings[id(material)].prefix(self._terms_of(student, sitting))
-            calls.append(prefixes[place].call(self._inputs_of(problem)))
+            asked_of = (id(material), id(problem))
+            if asked_of not in questions:
+                questions[asked_of] = renderings[id(material)].question(self._inputs_of(problem))
+            calls.append(prefixes[place].asking(questions[asked_of]))
             units.setdefault((id(material), id(student), id(problem)) if choices else (i,), []).append(i)
         order = [i for unit in units.values() for i in unit]
         asked = [

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from lbt_dspy.budget import Budget
 from lbt_dspy.errors import StoppedError, check_at_least
@@ -18,12 +18,30 @@ from lbt_dspy.journal import Journal
 from lbt_dspy.lms.account import Account, Watcher
 from lbt_dspy.lms.in_process import COMMIT, Call, InProcess
 from lbt_dspy.lms.outgoing import Outgoing
+from lbt_dspy.lms.payment import Payments
 from lbt_dspy.types import Reply
 
-CHUNK = 128
-"""Calls that are handed over together."""
-AHEAD = 4
-"""Calls that are begun, for each that may be in flight, before the first reply is waited for."""
+CHUNK = 32
+"""Calls that are handed over together: rendering more of them at a time would keep the event loop waiting."""
+MOST_HELD = 50_000
+"""Calls that are held while an earlier one has no reply yet."""
+
+
+class _Begun(NamedTuple):
+    """Calls that were handed over."""
+
+    calls: Sequence[Call]
+    known: Mapping[bytes, Reply]
+    """Replies that are there."""
+    sent: Future[dict[bytes, Reply]]
+    """The others."""
+    role: str
+    account: Account | None
+
+    @property
+    def done(self) -> bool:
+        """Whether all replies are there, or an error."""
+        return self.sent.done()
 
 
 class Ledger:
@@ -61,9 +79,8 @@ class Ledger:
         self._stopped = False
         self._cause: BaseException | None = None
         self._in_process = InProcess(self.journal, self.budget, self._known)
-        self._outgoing = Outgoing(
-            self.journal, self.budget, workers=workers, retries=retries, tell=self._tell, failed=self._stop_after
-        )
+        self._payments = Payments(self.journal, self.budget, workers=workers, retries=retries, tell=self._tell)
+        self._outgoing = Outgoing(self._payments, workers=workers, failed=self._stop_after)
 
     def ask(self, calls: Iterable[Call], *, role: str, account: Account | None = None) -> list[Reply]:
         """Return one reply per call, in order; see `stream`."""
@@ -85,17 +102,27 @@ class Ledger:
             ModelUnreachableError: No call to a model succeeds.
             StoppedError: This ledger was stopped.
         """
-        begun: deque[Callable[[], list[Reply]]] = deque()
-        ahead = max(2, AHEAD * self.workers // CHUNK)
+        begun: deque[_Begun] = deque()
+        held = 0
         for chunk in _chunks(calls):
-            begun.append(self._begin(chunk, role, account))
-            if len(begun) > ahead:
-                yield from begun.popleft()()
+            try:
+                begun.append(self._begin(chunk, role, account))
+            except StoppedError:
+                if not begun:
+                    raise
+                break  # what was begun says why
+            held += len(chunk)
+            while begun and (begun[0].done or self._outgoing.full or held >= MOST_HELD):
+                if not begun[0].done and held < MOST_HELD:
+                    self._outgoing.wait(begun[0].sent)  # so a call that hangs does not keep others from being sent
+                    continue
+                held -= len(begun[0].calls)
+                yield from self._replies(begun.popleft())
         while begun:
-            yield from begun.popleft()()
+            yield from self._replies(begun.popleft())
 
-    def _begin(self, calls: Sequence[Call], role: str, account: Account | None) -> Callable[[], list[Reply]]:
-        """Answer calls to models in this process, and send the others; return what waits for the replies."""
+    def _begin(self, calls: Sequence[Call], role: str, account: Account | None) -> _Begun:
+        """Answer calls to models in this process, and send the others."""
         known = self._known(calls)
         todo = {call.key: call for call in calls if call.key not in known}
         self._tell(role, list(known.values()), from_journal=len(known))
@@ -103,20 +130,19 @@ class Ledger:
         outside = [call for call in todo.values() if not call.engine.in_process]
         if outside and self._stopped:
             raise StoppedError("this ledger was stopped; make a new one on the same journal to go on")
-        sent = self._outgoing.begin(outside, role) if outside else None
+        sent = self._outgoing.begin(outside, role) if outside else _nothing()
         known.update(self._ask_in_process(inside, role) if inside else {})
+        return _Begun(calls, known, sent, role, account)
 
-        def replies() -> list[Reply]:
-            if sent is not None:
-                try:
-                    known.update(sent.result())
-                except BaseException as error:
-                    self._raise(error)
-            if account is not None:
-                self._count(account, role, calls, known)
-            return [known[call.key] for call in calls]
-
-        return replies
+    def _replies(self, begun: _Begun) -> list[Reply]:
+        """Wait for the replies of calls."""
+        try:
+            replies = {**begun.known, **begun.sent.result()}
+        except BaseException as error:
+            self._raise(error)
+        if begun.account is not None:
+            self._count(begun.account, begun.role, begun.calls, replies)
+        return [replies[call.key] for call in begun.calls]
 
     def _count(self, account: Account, role: str, calls: Sequence[Call], replies: Mapping[bytes, Reply]) -> None:
         by_name: dict[str, list[tuple[bytes, Reply]]] = {}
@@ -189,7 +215,7 @@ class Ledger:
         found = {
             key: reply
             for key, reply in replies
-            if reply.text is not None or engines[key].in_process or self._outgoing.failed_now(key)
+            if reply.text is not None or engines[key].in_process or key in self._payments.failed_now
         }
         return found
 
@@ -197,6 +223,12 @@ class Ledger:
         replies, new = self._in_process.ask(calls, role)
         self._tell(role, new)
         return replies
+
+
+def _nothing() -> Future[dict[bytes, Reply]]:
+    nothing: Future[dict[bytes, Reply]] = Future()
+    nothing.set_result({})
+    return nothing
 
 
 def _chunks(calls: Iterable[Call]) -> Iterator[list[Call]]:
