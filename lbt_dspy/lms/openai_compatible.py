@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import json
 import os
 import re
@@ -245,7 +246,7 @@ def _session() -> aiohttp.ClientSession:
     session = _sessions.get(loop)
     if session is None:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
-        session = _sessions[loop] = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+        session = _sessions[loop] = aiohttp.ClientSession(connector=connector)
         if len(_sessions) == 1:
             atexit.register(_close_sessions)
     return session
@@ -254,7 +255,8 @@ def _session() -> aiohttp.ClientSession:
 def _close_sessions() -> None:
     for loop, session in _sessions.items():
         if loop.is_running():
-            asyncio.run_coroutine_threadsafe(session.close(), loop).result(1)
+            with contextlib.suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(session.close(), loop).result(1)
 
 
 def _translated(error: Exception) -> Exception:
