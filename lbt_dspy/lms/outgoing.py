@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from lbt_dspy.budget import Budget
 from lbt_dspy.errors import StoppedError
-from lbt_dspy.journal import Journal
+from lbt_dspy.journal import Journal, writable
 from lbt_dspy.lms.commits import Commits
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.event_loop import EventLoop
@@ -233,6 +233,7 @@ class Outgoing:
             worst = engine.worst_cost(request, len(calls))
             while (settled := self._budget.try_reserve(worst)) is not None:
                 await asyncio.shield(asyncio.wrap_future(settled))
+                self._check_going()
             await self._commits.count(source, 1, worst or 0.0)
             task = asyncio.current_task()
             self._sending.add(task)  # type: ignore[arg-type]
@@ -295,7 +296,7 @@ def _sorted(calls: Unit, answers: Sequence[Answer]) -> tuple[dict[bytes, Reply],
             fault = Fault(reason="content filter", kind="content")
         else:
             usable[call.key] = Reply(
-                answer.text, None, 0, answer.input_tokens, answer.output_tokens, 0.0, answer.logprobs
+                writable(answer.text), None, 0, answer.input_tokens, answer.output_tokens, 0.0, answer.logprobs
             )
     return usable, fault
 
