@@ -205,5 +205,14 @@ class Journal:
         self._db.execute("DROP TABLE reply_before")
 
 
+def writable(text: str) -> str:
+    """Return the text, halves of characters (lone surrogates, which JSON can hold) replaced: files cannot hold them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=TEXT_BYTES).digest()
+    return hashlib.blake2b(text.encode(), digest_size=TEXT_BYTES).digest()

@@ -65,3 +65,11 @@ def data_dir():
     if not DATA.is_dir():
         pytest.skip("the data folder is not at hand; name it with LBT_DATA_DIR")
     return DATA
+
+
+@pytest.fixture
+def short_waits(monkeypatch):
+    """Retries come soon, unless a server asks for more."""
+    from lbt_dspy.lms import outgoing
+
+    monkeypatch.setattr(outgoing, "FIRST_WAIT", 0.01)

@@ -3,11 +3,11 @@ from typing import Literal
 import dspy
 import pytest
 from dspy.lm15 import request_from_openai_chat
-from hypothesis import given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from lbt_dspy.exam.render import Renderer, UnreadableError, current_adapter
-from lbt_dspy.lms.calls import call_of
+from lbt_dspy.lms.calls import Terms, call_of, sampling_of
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.lms.user_lm import engine_of
 
@@ -36,6 +36,43 @@ def test_the_fast_path_asks_exactly_what_the_adapter_renders(adapter, context, t
     whole = request_from_openai_chat({"model": lm.model, "messages": messages, "temperature": 0.3, "seed": 3})
     assert call.request == whole
     assert call.key == call_of(whole, engine_of(lm), 1).key
+
+
+TAGGED = "<<CUSTOM-TYPE-START-IDENTIFIER>>{}<<CUSTOM-TYPE-END-IDENTIFIER>>"  # DSPy's mark of pictures and the like
+ODD = st.sampled_from(["", " ", "plain", " led", "trailed\n", "a\0b", "\0\0verdict\0", TAGGED, "{x}", "\x85", "0"])
+VALUE = ODD | st.text(max_size=8)
+WHOLE = st.fixed_dictionaries({name: VALUE for name in ("context", "text", "verdict")})
+PARTS = st.fixed_dictionaries({}, optional={name: VALUE for name in ("context", "text", "verdict", "other")})
+DEMO = (WHOLE | PARTS).map(lambda fields: dspy.Example(**fields))
+MATERIALS = st.lists(st.lists(DEMO, max_size=3), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda a: type(a).__name__)
+@settings(max_examples=80)
+@example(materials=[[dspy.Example(context=TAGGED, text="t", verdict="No")]], questions=[("c", "t")])
+@given(materials=MATERIALS, questions=st.lists(st.tuples(ODD, ODD), min_size=1, max_size=2))
+def test_any_demonstrations_are_asked_exactly_as_the_adapter_renders_them(adapter, materials, questions):
+    """Many materials through one renderer; the first one of a size, a plain one, says how others are rendered."""
+    lm = embedded_lm("embedded/words", temperature=0.3)
+    renderer = Renderer(Judge, adapter)
+    terms = Terms(engine_of(lm), sampling_of(lm, {"seed": 3}), 1)
+    plain = [dspy.Example(context="of", text="it", verdict="No")]
+    materials = [demos for material in materials for demos in (plain * len(material), material)]
+    for demos in materials:
+        try:
+            adapter.format(Judge, list(demos), {"context": "c", "text": "t"})
+        except Exception:  # what the adapter refuses, no exam can show
+            assume(False)
+    for demos in materials:
+        rendering = renderer.rendering(demos)
+        prefix = rendering.prefix(terms)
+        for context, text in questions:
+            inputs = {"context": context, "text": text}
+            messages = adapter.format(Judge, list(demos), inputs)
+            whole = request_from_openai_chat({"model": lm.model, "messages": messages, "temperature": 0.3, "seed": 3})
+            for call in (prefix.call(inputs), prefix.asking(rendering.question(inputs))):
+                assert call.request == whole
+                assert call.key == call_of(whole, engine_of(lm), 1).key
 
 
 def test_a_marker_in_a_text_is_just_text():

@@ -7,9 +7,20 @@ from dataclasses import dataclass, replace
 
 from dspy import lm15
 
+from lbt_dspy.journal import writable
+
 MAX_REASON = 200
-NOISE = re.compile(r"litellm\.\w+: (\w+: )?|\w+Exception - | ?(ssl:)?<[^<>]* at 0x[0-9a-f]+>| ?LiteLLM: model group .*")
+NOISE = re.compile(
+    r"(?s:Traceback \(most recent call last\).*|\n\s*(credential came from|To fix):.*)|litellm\.\w+: (\w+: )?"
+    r"|\w+Exception - | ?(ssl:)?<[^<>]* at 0x[0-9a-f]+>| ?LiteLLM: model group .*"
+)
 """What client libraries put around the message itself."""
+TOO_LONG = re.compile(
+    r"(?i)context (length|window|size)|maximum (model|input|sequence) length|prompt is too long"
+    r"|must have less than \d+ tokens"
+)
+"""How vLLM, SGLang, llama.cpp, TGI and others say it."""
+TOO_LARGE = 413
 FILTERED = re.compile(r"(?i)content.{0,20}(filter|policy)")
 SECRET = re.compile(
     r"(?i)((?:authorization\W{1,4})?bearer\s+|api[-_ ]?key\W{1,4}|authorization\W{1,4}|token\W{1,4}|://[^/\s:@]+:(?=[^\s@/]+@))[^\s'\",;)}@]+"
@@ -39,11 +50,12 @@ class Fault:
     """Which deployment of a router failed, by its id there."""
 
 
+PROMPT_TOO_LONG = Fault(reason="prompt too long", kind="context", retry=False)
 MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Fault], ...] = (
     ((lm15.RateLimitError,), Fault(reason="rate limit")),
     ((lm15.AuthError, lm15.BillingError), Fault(reason="access refused", retry=False, rejected=True)),
     ((lm15.UnsupportedModelError,), Fault(reason="unknown model", retry=False, rejected=True)),
-    ((lm15.ContextLengthError,), Fault(reason="prompt too long", kind="context", retry=False)),
+    ((lm15.ContextLengthError,), PROMPT_TOO_LONG),
     (
         (lm15.ConfigurationError, lm15.CapabilityError, lm15.InvalidRequestError),
         Fault(reason="request refused", retry=False, rejected=True),
@@ -60,25 +72,31 @@ def scrub(text: str, secrets: tuple[str, ...] = ()) -> str:
     """Return one line without keys: the given ones, and whatever looks like one."""
     for secret in secrets:
         text = text.replace(secret, "***")
-    text = SECRET.sub(lambda match: f"{match.group(1) or ''}***", text)
+    text = SECRET.sub(lambda match: f"{match.group(1) or ''}***", writable(text))
     return " ".join(NOISE.sub("", text).split())
 
 
 def fault_of(error: BaseException, secrets: tuple[str, ...] = ()) -> Fault:
     """Classify an exception of an engine; LiteLLM's are turned into DSPy's by the engine before."""
-    message = scrub(str(getattr(error, "message", None) or error), secrets)[:MAX_REASON]
+    whole = scrub(str(getattr(error, "message", None) or error), secrets)
+    message = whole[:MAX_REASON]
     if isinstance(error, NotSent):
         return Fault(reason=f"no deployment free: {message}", sent=False, wait=error.wait)
     if isinstance(error, NoReply):
         return Fault(reason=f"no reply: {message}", retry=False)
-    if isinstance(error, lm15.InvalidRequestError) and FILTERED.search(message):
-        return Fault(reason=f"content filter: {message}", kind="content")
-    for kinds, meaning in MEANINGS:
-        if isinstance(error, kinds):
-            reason = f"{meaning.reason}: {message}"
-            wait, deployment = (getattr(error, name, None) for name in ("retry_after", "deployment"))
-            return replace(meaning, reason=reason, wait=wait, deployment=deployment)
-    return Fault(reason=f"{type(error).__name__}: {message}", retry=False, billed=True)
+    meaning = _meaning_of(error, whole)
+    wait, deployment = (getattr(error, name, None) for name in ("retry_after", "deployment"))
+    return replace(meaning, reason=f"{meaning.reason}: {message}", wait=wait, deployment=deployment)
+
+
+def _meaning_of(error: BaseException, message: str) -> Fault:
+    if isinstance(error, lm15.InvalidRequestError):
+        if FILTERED.search(message):
+            return Fault(reason="content filter", kind="content")
+        if error.status == TOO_LARGE or TOO_LONG.search(message):
+            return PROMPT_TOO_LONG
+    known = (meaning for kinds, meaning in MEANINGS if isinstance(error, kinds))
+    return next(known, Fault(reason=type(error).__name__, retry=False, billed=True))
 
 
 class NotSent(Exception):  # noqa: N818 - a state, not an error: the call waits and is tried again

@@ -10,7 +10,7 @@ from typing import Protocol
 from dspy.lm15 import Request
 
 from lbt_dspy.budget import Budget
-from lbt_dspy.journal import Journal
+from lbt_dspy.journal import Journal, writable
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import NoReply, fault_of
 from lbt_dspy.types import Reply
@@ -110,4 +110,4 @@ def _reply(outcome: Answer | NoReply) -> Reply:
         return Reply(None, fault_of(outcome).reason)
     if outcome.finish == "length":
         return Reply(None, CUT)
-    return Reply(outcome.text, logprobs=outcome.logprobs)
+    return Reply(writable(outcome.text), logprobs=outcome.logprobs)

@@ -6,15 +6,12 @@ all questions of an exam share is written once. Retries, journal and budget are 
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import contextlib
 import json
+import math
 import os
-import re
 import time
 import urllib.request
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,26 +20,24 @@ import aiohttp
 import dspy
 from dspy import lm15
 from dspy.clients._http import retry_after_seconds
-from dspy.clients.lm15_boundary import request_kwargs
 from dspy.lm15 import OpenAIChatLM, Request
 
+from lbt_dspy.lms.chat_bodies import OUTPUT_LIMIT, REASONING_LIMIT, ChatBodies
 from lbt_dspy.lms.config import CONNECTION_SETTINGS, Deployment
 from lbt_dspy.lms.deployed import OPENAI_CHAT, SCORING, DeployedEngine, provider_of
 from lbt_dspy.lms.engine import Answer, finish_of
 from lbt_dspy.lms.faults import Fault
+from lbt_dspy.lms.http_session import http_session
 from lbt_dspy.lms.logprobs import encode
 from lbt_dspy.lms.user_lm import REQUEST_TIMEOUT, identity_of, secrets_of
 
-KEPT_SECONDS = 4.0
-"""An idle connection is closed after this: servers close theirs after 5 seconds or more."""
 REST_SECONDS = 1.0
 """A server that failed is left alone for this long while others are there."""
-CACHED_PREFIXES = 512
+SECRET_LENGTH = 4
+"""Shorter keys are none (`x`, `-`), and stand in ordinary words."""
 ADDRESSES = ("api_base", "base_url")
 TAKEN = {"model", *ADDRESSES, "api_key", "timeout", "extra_headers", "headers", "extra_body"}
 """The settings of a deployment that this client understands; it leaves others to LiteLLM."""
-TOO_LONG = re.compile(r"(?i)context (length|window)|maximum (model|input|sequence) length|prompt is too long")
-_sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 
 
 def why_not(deployment: Deployment) -> str | None:
@@ -86,11 +81,12 @@ class OpenAICompatible(DeployedEngine):
     def __init__(
         self, name: str, deployments: Sequence[Deployment], *, secrets: tuple[str, ...], identity: str | None = None
     ) -> None:
-        super().__init__(name, deployments, secrets=secrets, identity=identity)
+        keys = tuple(key for key in map(_key, deployments) if len(key) >= SECRET_LENGTH)
+        super().__init__(name, deployments, secrets=tuple(dict.fromkeys((*secrets, *keys))), identity=identity)
         self._servers = [
             _Server(d, i, price) for i, (d, price) in enumerate(zip(deployments, self.prices, strict=True))
         ]
-        self._bodies = _Bodies()
+        self._bodies = ChatBodies(OUTPUT_LIMIT if self.takes_temperature else REASONING_LIMIT)
         self._turn = 0
 
     async def ask(self, request: Request, faults: Sequence[Fault] = (), choices: int = 1) -> list[Answer]:
@@ -126,7 +122,7 @@ class _Server:
         self._url = f"{_address(params).rstrip('/')}/chat/completions"
         self._proxy = _proxy(self._url)
         self._timeout = aiohttp.ClientTimeout(total=_seconds(params.get("timeout")))
-        key = params.get("api_key") or os.environ.get(f"{provider_of(deployment).upper()}_API_KEY")
+        key = _key(deployment)
         self._headers = {
             "Content-Type": "application/json",
             **({"Authorization": f"Bearer {key}"} if key else {}),
@@ -141,7 +137,7 @@ class _Server:
         several = f', "n": {choices}' if choices > 1 else ""
         self.in_flight += 1
         try:
-            async with _session().post(
+            async with http_session().post(
                 self._url,
                 data=f"{self._start}{several}, {body}".encode(),
                 headers=self._headers,
@@ -158,7 +154,7 @@ class _Server:
             raise self._failed(response.status, raw, response.headers)
         try:
             reply = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             self._rest()
             raise self._named(lm15.ProviderError(f"no JSON: {raw[:80]!r}")) from None
         return reply if isinstance(reply, dict) else {}
@@ -174,26 +170,27 @@ class _Server:
             usage = reply.get("usage") or {}
             tokens = (int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
             answers = [
-                Answer(c["message"].get("content") or "", finish_of(c.get("finish_reason")), logprobs=_logprobs(c))
-                for c in choices
+                Answer(_text(c["message"]), finish_of(c.get("finish_reason")), logprobs=_logprobs(c)) for c in choices
             ]
-            cost = None if self._price is None else tokens[0] * self._price[0] + tokens[1] * self._price[1]
+            cost = self._cost(tokens, known=bool(usage))
             answers[0] = answers[0]._replace(input_tokens=tokens[0], output_tokens=tokens[1], cost=cost)
-        except (KeyError, TypeError, AttributeError, IndexError, ValueError):
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError):
             raise self._named(lm15.ProviderError(f"no chat completion: {str(reply)[:80]}")) from None
         return answers
+
+    def _cost(self, tokens: tuple[int, int], *, known: bool) -> float | None:
+        if self._price is None or (any(self._price) and not known):
+            return None
+        return tokens[0] * self._price[0] + tokens[1] * self._price[1]
 
     def _rest(self) -> None:
         self.rests_until = time.monotonic() + REST_SECONDS
 
     def _failed(self, status: int, raw: bytes, headers: Mapping[str, str]) -> Exception:
         """Return the error that a status means."""
-        text = raw.decode("utf-8", "replace")
-        error = OpenAIChatLM(api_key="none").normalize_error(status, text)
+        error = OpenAIChatLM(api_key="none").normalize_error(status, _in_envelope(raw.decode("utf-8", "replace")))
         if status == 429 or status >= 500:
             self._rest()
-        elif isinstance(error, lm15.InvalidRequestError) and TOO_LONG.search(text):
-            error = lm15.ContextLengthError(str(error), status=status)
         error.retry_after = retry_after_seconds(headers.get("Retry-After"))
         return self._named(error)
 
@@ -202,68 +199,17 @@ class _Server:
         return error
 
 
-class _Bodies:
-    """Writes requests as JSON without the opening brace and the model; what requests share is written once."""
-
-    def __init__(self) -> None:
-        self._prefixes: OrderedDict[tuple[int, ...], tuple[Request, str | None]] = OrderedDict()
-
-    def of(self, request: Request, extra: Mapping[str, Any] | None = None) -> str:
-        last = request.messages[-1]
-        text = last.text if last.role == "user" and extra is None else None
-        prefix = None if text is None else self._prefix(request, text)
-        if prefix is None:
-            return json.dumps(_settings(request) | dict(extra or {}))[1:]
-        return f'{prefix}{{"role": "user", "content": {json.dumps(text)}}}]}}'
-
-    def _prefix(self, request: Request, text: str) -> str | None:
-        """Return all before the last message; `None` where the last message is more than a text."""
-        key = (id(request.system), id(request.config), id(request.tools), *map(id, request.messages[:-1]))
-        hit = self._prefixes.get(key)
-        if hit is None:
-            settings = _settings(request)
-            *shared, last = settings.pop("messages")
-            head = json.dumps({**settings, "messages": shared})[1:-2] + (", " if shared else "")
-            plain = last == {"role": "user", "content": text}
-            hit = self._prefixes[key] = (request, head if plain else None)  # the request keeps its parts' ids
-            if len(self._prefixes) > CACHED_PREFIXES:
-                self._prefixes.popitem(last=False)
-        return hit[1]
-
-
-def _settings(request: Request) -> dict[str, Any]:
-    data: dict[str, Any] = request_kwargs(request, "chat")
-    if "max_completion_tokens" in data:
-        data["max_tokens"] = data.pop("max_completion_tokens")  # the name that all servers know
-    if request.config.top_k is not None:
-        data["top_k"] = request.config.top_k
-    return data
-
-
-def _session() -> aiohttp.ClientSession:
-    """Return the one session of the running event loop."""
-    loop = asyncio.get_running_loop()
-    session = _sessions.get(loop)
-    if session is None:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
-        session = _sessions[loop] = aiohttp.ClientSession(connector=connector)
-        if len(_sessions) == 1:
-            atexit.register(_close_sessions)
-    return session
-
-
-def _close_sessions() -> None:
-    for loop, session in _sessions.items():
-        if loop.is_running():
-            with contextlib.suppress(TimeoutError):
-                asyncio.run_coroutine_threadsafe(session.close(), loop).result(1)
-
-
 def _translated(error: Exception) -> Exception:
     """Return DSPy's error for a failure of the connection."""
     kind = lm15.TimeoutError if isinstance(error, TimeoutError) else lm15.TransportError
     translated: Exception = kind(f"{type(error).__name__} {error}".strip())
     return translated
+
+
+def _key(deployment: Deployment) -> str:
+    """Return the key of an endpoint, from the environment where it is not given; "" where there is none."""
+    named = deployment.params.get("api_key") or os.environ.get(f"{provider_of(deployment).upper()}_API_KEY")
+    return str(named or "")
 
 
 def _address(params: Mapping[str, Any]) -> str:
@@ -274,9 +220,10 @@ def _address(params: Mapping[str, Any]) -> str:
 
 def _seconds(timeout: Any) -> float | None:
     try:
-        return REQUEST_TIMEOUT if timeout is None else float(timeout)
+        seconds = REQUEST_TIMEOUT if timeout is None else float(timeout)
     except (TypeError, ValueError):
         return None
+    return seconds if 0 < seconds < math.inf else None
 
 
 def _proxy(url: str) -> str | None:
@@ -284,6 +231,22 @@ def _proxy(url: str) -> str | None:
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return None
     return urllib.request.getproxies().get(parts.scheme)
+
+
+def _in_envelope(body: str) -> str:
+    """Return the body of an error as OpenAI writes it; some servers leave out the envelope, or the message."""
+    with contextlib.suppress(ValueError, RecursionError):
+        data = json.loads(body)
+        if isinstance(data, dict) and "error" not in data:
+            return json.dumps({"error": {"message": body, **data}})
+    return body
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    text = message.get("content")
+    if text is not None and not isinstance(text, str):
+        raise TypeError("content must be a text")
+    return text or ""
 
 
 def _logprobs(choice: Mapping[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lbt_dspy.budget import Budget
 from lbt_dspy.errors import StoppedError
-from lbt_dspy.journal import Journal
+from lbt_dspy.journal import Journal, writable
 from lbt_dspy.lms.commits import Commits
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault, fault_of
@@ -113,14 +113,12 @@ class Payments:
         engine, bill = unit[0].engine, _Bill()
         source = (role, engine.name)
         while open_calls := [call for call in unit if call.key not in replies]:
-            several = len(open_calls) > 1 and engine not in self._one_choice
-            asked = open_calls if several else open_calls[:1]
-            outcome, cost = await self._attempt(engine, asked, source, bill.faults)
+            asked, outcome, cost = await self._attempt(engine, open_calls, source, bill.faults)
             bill.add(not isinstance(outcome, Fault) or outcome.sent, cost)
             usable: dict[bytes, Reply] = {}
             fault: Fault | None
             if isinstance(outcome, Fault):
-                if several and outcome.rejected:
+                if len(asked) > 1 and outcome.rejected:
                     self._one_choice.add(engine)
                     continue
                 fault = outcome
@@ -154,15 +152,21 @@ class Payments:
         self._tell(role, list(new.values()))
 
     async def _attempt(
-        self, engine: ModelEngine, calls: Unit, source: tuple[str, str], faults: Sequence[Fault]
-    ) -> tuple[list[Answer] | Fault, float | None]:
-        """Reserve, count, send once, settle; return what came back and what it cost (`None`: unknown price)."""
+        self, engine: ModelEngine, open_calls: Unit, source: tuple[str, str], faults: Sequence[Fault]
+    ) -> tuple[Unit, list[Answer] | Fault, float | None]:
+        """Reserve, count, send once, settle.
+
+        Returns:
+            The calls that were asked, what came back, and what it cost (`None`: unknown price).
+        """
         async with self._slots:
             self._check_going()
+            calls = open_calls[:1] if engine in self._one_choice else open_calls
             request = calls[0].request
             worst = engine.worst_cost(request, len(calls))
             while (settled := self._budget.try_reserve(worst)) is not None:
                 await asyncio.shield(asyncio.wrap_future(settled))
+                self._check_going()
             await self._commits.count(source, 1, worst or 0.0)
             task = asyncio.current_task()
             self._sending.add(task)  # type: ignore[arg-type]
@@ -176,7 +180,7 @@ class Payments:
                 price = worst if fault.billed else 0.0
                 self._budget.settle(worst, price or 0.0, sent=fault.sent)
                 self._commits.count(source, 0 if fault.sent else -1, (price or 0.0) - (worst or 0.0))
-                return fault, price
+                return calls, fault, price
             finally:
                 self._sending.discard(task)
             costs = [answer.cost for answer in answers]
@@ -185,7 +189,7 @@ class Payments:
             self._budget.settle(worst, charge)
             if charge != (worst or 0.0):
                 self._commits.count(source, 0, charge - (worst or 0.0))
-            return answers, cost
+            return calls, answers, cost
 
     async def _pause(self, key: bytes, attempt: int, fault: Fault) -> None:
         try:
@@ -217,7 +221,7 @@ def _sorted(calls: Unit, answers: Sequence[Answer]) -> tuple[dict[bytes, Reply],
             fault = Fault(reason="content filter", kind="content")
         else:
             usable[call.key] = Reply(
-                answer.text, None, 0, answer.input_tokens, answer.output_tokens, 0.0, answer.logprobs
+                writable(answer.text), None, 0, answer.input_tokens, answer.output_tokens, 0.0, answer.logprobs
             )
     return usable, fault
 
