@@ -70,6 +70,6 @@ def data_dir():
 @pytest.fixture
 def short_waits(monkeypatch):
     """Retries come soon, unless a server asks for more."""
-    from lbt_dspy.lms import outgoing
+    from lbt_dspy.lms import payment
 
-    monkeypatch.setattr(outgoing, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(payment, "FIRST_WAIT", 0.01)

@@ -21,7 +21,7 @@ def http_session() -> aiohttp.ClientSession:
     session = _sessions.get(loop)
     if session is None:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
-        session = _sessions[loop] = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+        session = _sessions[loop] = aiohttp.ClientSession(connector=connector)
     return session
 
 
