@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from lbt_dspy.budget import Budget
 from lbt_dspy.errors import StoppedError, check_at_least
@@ -22,8 +22,18 @@ from lbt_dspy.types import Reply
 
 CHUNK = 128
 """Calls that are handed over together."""
-AHEAD = 4
-"""Calls that are begun, for each that may be in flight, before the first reply is waited for."""
+AHEAD = 128
+"""Chunks that are begun before the first one's replies are waited for: a request that hangs holds up no others, unless
+so many come after it before it times out."""
+
+
+class _Begun(NamedTuple):
+    """A chunk of calls that are on their way."""
+
+    replies: Callable[[], list[Reply]]
+    """Waits for them."""
+    done: Callable[[], bool]
+    """Whether none is to be waited for."""
 
 
 class Ledger:
@@ -85,17 +95,16 @@ class Ledger:
             ModelUnreachableError: No call to a model succeeds.
             StoppedError: This ledger was stopped.
         """
-        begun: deque[Callable[[], list[Reply]]] = deque()
-        ahead = max(2, AHEAD * self.workers // CHUNK)
+        begun: deque[_Begun] = deque()
         for chunk in _chunks(calls):
             begun.append(self._begin(chunk, role, account))
-            if len(begun) > ahead:
-                yield from begun.popleft()()
+            while begun and (begun[0].done() or len(begun) > AHEAD):
+                yield from begun.popleft().replies()
         while begun:
-            yield from begun.popleft()()
+            yield from begun.popleft().replies()
 
-    def _begin(self, calls: Sequence[Call], role: str, account: Account | None) -> Callable[[], list[Reply]]:
-        """Answer calls to models in this process, and send the others; return what waits for the replies."""
+    def _begin(self, calls: Sequence[Call], role: str, account: Account | None) -> _Begun:
+        """Answer calls to models in this process, and send the others."""
         known = self._known(calls)
         todo = {call.key: call for call in calls if call.key not in known}
         self._tell(role, list(known.values()), from_journal=len(known))
@@ -116,7 +125,7 @@ class Ledger:
                 self._count(account, role, calls, known)
             return [known[call.key] for call in calls]
 
-        return replies
+        return _Begun(replies, lambda: sent is None or sent.done())
 
     def _count(self, account: Account, role: str, calls: Sequence[Call], replies: Mapping[bytes, Reply]) -> None:
         by_name: dict[str, list[tuple[bytes, Reply]]] = {}
