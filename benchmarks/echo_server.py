@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -44,7 +43,7 @@ The lesson asks for the premises first, and passage {mark} gives them the weight
 class Faults:
     """How often requests fail: shares of them, which add up to at most 1; a request meets one fault at most.
 
-    Which one a request meets is decided by the seed and by how many requests came before it, so a retry is decided anew.
+    The seed and the number of requests before it decide which one a request meets, so a retry is decided anew.
     """
 
     rate_limit: float = 0.0
@@ -85,7 +84,7 @@ class EchoServer:
         self.latency = latency
         self.faults = Faults() if faults is None else faults
         self.requests = self.choices = self.prompt_characters = 0
-        self.faults_met: Counter[str] = Counter()
+        self.failed = dict.fromkeys(FAULTS, 0)
 
     def application(self) -> web.Application:
         """Return the application with its routes."""
@@ -105,7 +104,7 @@ class EchoServer:
         self.choices += n
         self.prompt_characters += size
         if fault is not None:
-            self.faults_met[fault] += 1
+            self.failed[fault] += 1
         if fault not in (None, "malformed"):
             return await failure(request, fault)
         await asyncio.sleep(self.latency)
@@ -115,7 +114,7 @@ class EchoServer:
     async def stats(self, request: web.Request) -> web.Response:
         """Return the counters since the start, and the seconds of CPU."""
         counters = {"requests": self.requests, "choices": self.choices, "prompt_characters": self.prompt_characters}
-        return web.json_response(counters | {"faults": self.faults_met, "cpu_seconds": time.process_time()})
+        return web.json_response(counters | self.failed | {"cpu_seconds": time.process_time()})
 
 
 async def failure(request: web.Request, fault: str) -> web.Response:
@@ -181,7 +180,9 @@ def main() -> None:
     p.add_argument("--latency", metavar="S", type=float, default=LATENCY, help=f"seconds to an answer ({LATENCY})")
     p.add_argument("--port", metavar="N", type=int, default=0, help="of 127.0.0.1 (0: a free one)")
     for name in FAULTS:
-        p.add_argument(f"--{name.replace('_', '-')}", metavar="P", type=float, default=0.0, help="share of requests (0)")
+        p.add_argument(
+            f"--{name.replace('_', '-')}", metavar="P", type=float, default=0.0, help="share of requests (0)"
+        )
     p.add_argument("--seed", metavar="N", type=int, default=0, help="decides which requests fail (0)")
     args = p.parse_args()
     faults = Faults(seed=args.seed, **{name: getattr(args, name) for name in FAULTS})

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lbt_dspy.benchmarks.under_faults_runs import Held
 
 FAULTS = Faults(rate_limit=0.2, server_error=0.05, disconnect=0.02, hang=0.01, malformed=0.01)
+SHARES = {name: share for name, share in asdict(FAULTS).items() if name != "seed"}
 CLIENTS = ("lean", "litellm")
 SITTINGS, CONCURRENCY, TIMEOUT, SEEDS = 10_000, "64", 5.0, "0,1,2"
 WARM_UP = 64
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
         "latency": LATENCY,
         "timeout": args.timeout,
         "retry_after": RETRY_AFTER,
-        "faults": {name: share for name, share in asdict(FAULTS).items() if name != "seed"},
+        "faults": SHARES,
         "rows": rows,
     }
     show([table(results)])
@@ -139,7 +140,7 @@ def row_of(faulty: Held, server: dict[str, Any], calm: Held) -> Row:
         "requests_of_replies": faulty.attempts,
         "replies_journal": faulty.recorded,
         "failed_journal": faulty.failed,
-        "faults": server["faults"],
+        "faults": {name: server[name] for name in SHARES},
         "seconds": faulty.seconds,
         "seconds_without_faults": calm.seconds,
         "ratio": faulty.seconds / calm.seconds,
@@ -152,9 +153,9 @@ def check(rows: Sequence[Row]) -> None:
         ends = row["measured"] + row["not_measured"]
         if not (row["sittings"] == ends == row["replies_journal"] and row["not_measured"] == row["failed_journal"]):
             raise LbTError(
-                f"all {row['sittings']} sittings must end measured or None, and be in the journal, but {row['measured']} "
-                f"were measured, {row['not_measured']} were not, and the journal holds {row['replies_journal']} replies, "
-                f"{row['failed_journal']} of them without a text (seed {row['seed']})"
+                f"all {row['sittings']} sittings must end measured or None, and be in the journal, but "
+                f"{row['measured']} were measured, {row['not_measured']} were not, and the journal holds "
+                f"{row['replies_journal']} replies, {row['failed_journal']} without a text (seed {row['seed']})"
             )
         counts = [row[name] for name in ("requests_server", "requests_journal", "requests_of_replies")]
         if len(set(counts)) > 1:
