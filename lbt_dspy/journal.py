@@ -147,6 +147,10 @@ class Journal:
         """Return how many recorded replies have no known cost."""
         return int(self._one("SELECT count(*) FROM reply WHERE cost IS NULL"))
 
+    def recorded(self) -> int:
+        """Return how many calls have a reply here, failed ones included."""
+        return int(self._one("SELECT count(*) FROM reply"))
+
     def failed(self) -> int:
         """Return how many recorded calls got no usable reply."""
         return int(self._one("SELECT count(*) FROM reply WHERE text IS NULL"))
