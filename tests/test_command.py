@@ -287,8 +287,9 @@ def test_the_budget_stops_a_run_and_resume_finishes_it(server, small_data, tmp_p
         model = f"hosted_vllm/m@{base_url}"
         words = ["--task", "fallacy", "--data", small_data, *SMALL, "--teacher", model, "--students", model]
         code, out, err = run(
-            *words, "--out", str(tmp_path / "a"), "--workers", "64", "--max-calls", "500", capsys=capsys
-        )
+            *words, "--client", "litellm", "--out", str(tmp_path / "a"), "--workers", "64", "--max-calls", "500",
+            capsys=capsys,
+        )  # fmt: skip
         assert code == 3
         assert stats(base_url)["requests"] == 500
         assert "zero" in out
@@ -297,7 +298,8 @@ def test_the_budget_stops_a_run_and_resume_finishes_it(server, small_data, tmp_p
         code, _, err = run("--resume", str(tmp_path / "a"), "--rounds", "3", capsys=capsys)
         assert (code, err.count("\n")) == (2, 1)
         assert "--rounds cannot be changed on --resume" in err
-        assert run("--resume", str(tmp_path / "a"), *words, capsys=capsys)[0] == 0  # the same settings again are fine
+        # The same settings again are fine, and so is another client.
+        assert run("--resume", str(tmp_path / "a"), *words, "--client", "lean", capsys=capsys)[0] == 0
         needed = stats(base_url)["requests"]
         assert run(*words, "--out", str(tmp_path / "b"), capsys=capsys)[0] == 0
         assert stats(base_url)["requests"] == 2 * needed

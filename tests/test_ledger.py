@@ -41,8 +41,15 @@ def problems(count, start=0):
     ]
 
 
-def vllm(base_url):
-    return LMRoles().lms([f"hosted_vllm/tiny@{base_url}"])[0]
+@pytest.fixture(params=["lean", "litellm"])
+def client(request):
+    return request.param
+
+
+@pytest.fixture
+def vllm(client):
+    """Names the model of a server, asked through either client."""
+    return lambda base_url: LMRoles(client=client).lms([f"hosted_vllm/tiny@{base_url}"])[0]
 
 
 def examine(program, lm, ledger, count=40, **options):
@@ -60,7 +67,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("fault", "share"), FAULTS, ids=[f for f, _ in FAULTS])
-def test_a_failed_call_is_not_measured_and_every_attempt_is_counted(fault, share, server, program):
+def test_a_failed_call_is_not_measured_and_every_attempt_is_counted(fault, share, server, program, vllm):
     with server(fault, "0.6") as base_url:
         ledger = Ledger(workers=8, retries=1)
         account = Account()
@@ -74,14 +81,14 @@ def test_a_failed_call_is_not_measured_and_every_attempt_is_counted(fault, share
         assert all(s.mark.reason for row in report.sittings for s in row if s.mark.value is None)
 
 
-def test_retries_measure_nearly_everything(server, program):
+def test_retries_measure_nearly_everything(server, program, vllm):
     options = "--rate-limit 0.08 --server-error 0.08 --disconnect 0.07 --malformed 0.07".split()
     with server(*options) as base_url:
         report = examine(program, vllm(base_url), Ledger(workers=16, retries=12), count=150)
         assert report.coverage == 1.0
 
 
-def test_an_empty_answer_is_measured_and_wrong(server, program):
+def test_an_empty_answer_is_measured_and_wrong(server, program, vllm):
     with server("--empty", "0.5") as base_url:
         report = examine(program, vllm(base_url), Ledger(workers=4))
         assert report.coverage == 1.0
@@ -90,14 +97,14 @@ def test_an_empty_answer_is_measured_and_wrong(server, program):
         assert {s.mark.value for s in empty} == {0.0}
 
 
-def test_a_hang_costs_its_timeout_and_is_asked_once_more(server, program, tmp_path):
+def test_a_hang_costs_its_timeout_and_is_asked_once_more(server, program, tmp_path, client):
     config = tmp_path / "c.yaml"
     with server("--hang", "0.2") as base_url:
         config.write_text(
             f"model_list: [{{model_name: m, litellm_params: {{model: hosted_vllm/tiny, api_base: '{base_url}', "
             "timeout: 0.3}}]"
         )
-        lm = LMRoles(config).lms(["m"])[0]
+        lm = LMRoles(config, client=client).lms(["m"])[0]
         ledger = Ledger(workers=20)
         report = examine(program, lm, ledger)
         lost = [s for row in report.sittings for s in row if s.mark.value is None]
@@ -106,7 +113,7 @@ def test_a_hang_costs_its_timeout_and_is_asked_once_more(server, program, tmp_pa
         assert stats(base_url)["requests"] == ledger.journal.sent() <= 80
 
 
-def test_a_refused_key_stops_the_run(server, program, monkeypatch):
+def test_a_refused_key_stops_the_run(server, program, monkeypatch, vllm):
     monkeypatch.setenv("HOSTED_VLLM_API_KEY", "sk-wrong-secret-1")
     with server("--auth-key", "right") as base_url:
         with pytest.raises(ModelRejectedError, match="refuses every call") as caught:
@@ -115,13 +122,17 @@ def test_a_refused_key_stops_the_run(server, program, monkeypatch):
         assert stats(base_url)["requests"] <= 6
 
 
-def test_an_absent_server_stops_the_run(program):
+def test_an_absent_server_stops_the_run(program, client):
     with pytest.raises(ModelUnreachableError, match="check that its server is up"):
-        examine(program, LMRoles().lms(["hosted_vllm/x@http://127.0.0.1:9/v1"])[0], Ledger(workers=4, retries=0))
+        examine(
+            program,
+            LMRoles(client=client).lms(["hosted_vllm/x@http://127.0.0.1:9/v1"])[0],
+            Ledger(workers=4, retries=0),
+        )
 
 
 @pytest.mark.parametrize("workers", [1, 64])
-def test_the_call_limit_is_never_exceeded(workers, server, program):
+def test_the_call_limit_is_never_exceeded(workers, server, program, vllm):
     with server("--rate-limit", "0.2", "--server-error", "0.1") as base_url:
         ledger = Ledger(budget=Budget(max_calls=70), workers=workers)
         with pytest.raises(BudgetSpentError, match="70 calls"):
@@ -171,7 +182,7 @@ def test_the_error_that_stopped_the_calls_is_raised_wherever_they_are_waited_for
             ledger.map([future])
 
 
-def test_what_is_in_the_journal_is_never_asked_again(server, program, tmp_path):
+def test_what_is_in_the_journal_is_never_asked_again(server, program, tmp_path, vllm):
     with server("--rate-limit", "0.3") as base_url:
         lm = vllm(base_url)
         first = Ledger(Journal(tmp_path / "j"), workers=8, retries=0)
@@ -189,7 +200,7 @@ def test_what_is_in_the_journal_is_never_asked_again(server, program, tmp_path):
         assert stats(base_url)["requests"] == again
 
 
-def test_the_same_call_at_the_same_time_is_paid_once(server, program):
+def test_the_same_call_at_the_same_time_is_paid_once(server, program, vllm):
     with server("--latency", "0.1") as base_url:
         lm, ledger = vllm(base_url), Ledger(workers=8)
         reports = []
@@ -204,11 +215,11 @@ def test_the_same_call_at_the_same_time_is_paid_once(server, program):
         assert all(report == reports[0] for report in reports)
 
 
-def test_sittings_have_seeds_of_their_own(server, program, tmp_path):
+def test_sittings_have_seeds_of_their_own(server, program, tmp_path, client):
     answers = tmp_path / "a.json"
     answers.write_text(json.dumps([{"contains": "text", "fields": {"label": ["Yes", "No"]}}]))
     with server("--answers", str(answers)) as base_url:
-        lm = LMRoles().lms([f"hosted_vllm/tiny@{base_url}"])[0].copy(temperature=1.0)
+        lm = LMRoles(client=client).lms([f"hosted_vllm/tiny@{base_url}"])[0].copy(temperature=1.0)
         report = examine(program, lm, Ledger(workers=4), count=10, sittings=6)
         again = examine(program, lm, Ledger(workers=1), count=10, sittings=6)
     marks = [s.mark.value for row in report.sittings for s in row]
@@ -225,7 +236,7 @@ def test_a_users_own_lm_works_too(server, program):
         assert stats(base_url)["requests"] == ledger.journal.sent()
 
 
-def test_a_deployment_that_fails_gets_less_and_loses_nothing(server, program, tmp_path):
+def test_a_deployment_that_fails_gets_less_and_loses_nothing(server, program, tmp_path, client):
     faults = "--rate-limit 0.1 --server-error 0.1 --disconnect 0.05 --malformed 0.05".split()
     with server() as good, server(*faults) as bad:
         config = tmp_path / "fleet.yaml"
@@ -237,7 +248,7 @@ def test_a_deployment_that_fails_gets_less_and_loses_nothing(server, program, tm
             )
         )
         ledger = Ledger(workers=8)
-        report = examine(program, LMRoles(config).lms(["fleet"])[0], ledger, count=150)
+        report = examine(program, LMRoles(config, client=client).lms(["fleet"])[0], ledger, count=150)
         assert report.coverage == 1.0
         assert 0 < stats(bad)["requests"] < stats(good)["requests"]
         assert stats(bad)["requests"] + stats(good)["requests"] == ledger.journal.sent()
@@ -259,7 +270,7 @@ def test_fallbacks_are_asked_and_counted(server, program, tmp_path):
         assert stats(bad)["requests"] + 12 == ledger.journal.sent() == 36
 
 
-def test_costs_come_back_and_are_a_gate(server, program, tmp_path):
+def test_costs_come_back_and_are_a_gate(server, program, tmp_path, client):
     with server() as base_url:
         config = tmp_path / "p.yaml"
         config.write_text(
@@ -267,7 +278,7 @@ def test_costs_come_back_and_are_a_gate(server, program, tmp_path):
             f"  litellm_params: {{model: hosted_vllm/a, api_base: '{base_url}', max_tokens: 10}}\n"
             "  model_info: {input_cost_per_token: 0.001, output_cost_per_token: 0.002}\n"
         )
-        lm = LMRoles(config).lms(["priced"])[0]
+        lm = LMRoles(config, client=client).lms(["priced"])[0]
         account, ledger = Account(), Ledger(workers=4)
         examine(program, lm, ledger, count=5, account=account)
         seen = stats(base_url)
@@ -281,7 +292,7 @@ def test_costs_come_back_and_are_a_gate(server, program, tmp_path):
         assert gated.budget.cost <= true_cost * 3
 
 
-def test_retry_after_is_read_and_honoured(server):
+def test_retry_after_is_read_and_honoured(server, vllm):
     with server("--rate-limit", "1") as base_url:
         engine = engine_of(vllm(base_url))
         with pytest.raises(lm15.RateLimitError) as caught:

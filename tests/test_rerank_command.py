@@ -48,11 +48,15 @@ def answers(folder, row):
     return [line["answer"] for line in lines if line["row"] == row]
 
 
-def test_teaching_beats_voting_and_lossless_exams_give_the_same_answers_with_fewer_calls(school, server, capsys):
+@pytest.mark.parametrize("client", ["lean", "litellm"])
+def test_teaching_beats_voting_and_lossless_exams_give_the_same_answers_with_fewer_calls(
+    client, school, server, capsys
+):
     calls, results = {}, {}
     for schedule in ("full", "lossless"):
         with server("--answers", str(school / "answers.json")) as base_url:
-            assert run(school, base_url, "--schedule", schedule, "--out", str(school / schedule)) == 0
+            more = ["--schedule", schedule, "--client", client, "--out", str(school / schedule)]
+            assert run(school, base_url, *more) == 0
             calls[schedule] = stats(base_url)["requests"]
         results[schedule] = json.loads((school / schedule / "results.json").read_text())
         made = results[schedule]["calls"]
@@ -101,15 +105,17 @@ def test_questions_with_too_few_exam_problems_are_counted(school, capsys):
     assert students[2] == f"{QUESTIONS * 12 * 3 * 3:,}"  # 12 lessons, the 3 problems that there are, 3 sittings
 
 
-def test_the_budget_stops_a_run_and_resume_pays_nothing_twice(school, server, capsys):
+@pytest.mark.parametrize(("client", "other"), [("lean", "litellm"), ("litellm", "lean")])
+def test_the_budget_stops_a_run_and_resume_pays_nothing_twice(client, other, school, server, capsys):
+    """Though it goes on through another client."""
     folder = school / "run"
     with server("--answers", str(school / "answers.json")) as base_url:
-        assert run(school, base_url, "--limit", "3", "--max-calls", "60", "--out", str(folder)) == 3
+        assert run(school, base_url, "--limit", "3", "--max-calls", "60", "--client", client, "--out", str(folder)) == 3
         out, err = capsys.readouterr()
         assert stats(base_url)["requests"] == 60
         assert "greedy" in out
         assert "budget of 60 calls" in err
-        assert main(["--resume", str(folder), "--quiet", "--json", "-"]) == 0
+        assert main(["--resume", str(folder), "--client", other, "--quiet", "--json", "-"]) == 0
         resumed = json.loads(capsys.readouterr().out)
         total = stats(base_url)["requests"]
         assert resumed["calls"]["teacher"] + sum(resumed["calls"]["students"].values()) == total

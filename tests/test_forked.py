@@ -1,0 +1,52 @@
+"""A process that was forked from one that has asked models already."""
+
+import multiprocessing
+import os
+
+import dspy
+import pytest
+from recording_server import recording
+
+from lbt_dspy import ExactMatch, Exam, Examiner, ExamProblem, Journal, Ledger, LMRoles
+
+
+def problems(name, count=8):
+    examples = [dspy.Example(text=f"{name} {i}", label="Yes").with_inputs("text") for i in range(count)]
+    return [ExamProblem(example=example) for example in examples]
+
+
+def examine(program, lm, name, path):
+    ledger = Ledger(Journal(path), workers=4)
+    report = Examiner(program, grader=ExactMatch("label"), ledger=ledger).examine(
+        [Exam(material=(), problems=problems(name))], [lm]
+    )[0][0]
+    ledger.close()
+    return report.coverage
+
+
+def in_child(queue, program, lm, path):
+    queue.put((os.getpid(), examine(program, lm, "child", path)))
+
+
+@pytest.mark.parametrize("client", ["lean", "litellm"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+def test_a_forked_process_asks_as_its_parent_did(client, program, tmp_path):
+    """And the parent's connections are left as they were."""
+    fork = multiprocessing.get_context("fork")
+    with recording() as (url, recorder):
+        (lm,) = LMRoles(client=client).lms([f"hosted_vllm/m@{url}"])
+        assert examine(program, lm, "before", tmp_path / "parent") == 1.0
+        queue = fork.Queue()
+        children = [fork.Process(target=in_child, args=(queue, program, lm, tmp_path / f"c{i}")) for i in range(2)]
+        for child in children:
+            child.start()
+        outcomes = [queue.get(timeout=60) for _ in children]
+        for child in children:
+            child.join(60)
+        assert [child.exitcode for child in children] == [0, 0]
+        assert [coverage for _, coverage in outcomes] == [1.0, 1.0]
+        assert len({os.getpid(), *(pid for pid, _ in outcomes)}) == 3
+        kept = len(recorder.connections)
+        assert examine(program, lm, "after", tmp_path / "parent") == 1.0
+        assert len(recorder.raw) == 4 * 8
+        assert len(recorder.connections) <= kept + (0 if client == "lean" else 4)
