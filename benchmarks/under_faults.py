@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -22,7 +23,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lbt_dspy.benchmarks.echo_server import LATENCY, RETRY_AFTER, Faults, running_server
+from lbt_dspy.benchmarks.echo_server import RETRY_AFTER, Faults, running_server
 from lbt_dspy.benchmarks.settings import OneLineParser
 from lbt_dspy.benchmarks.throughput import PACKAGES, check_json_file, concurrencies_of
 from lbt_dspy.benchmarks.throughput_report import Table, show
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 FAULTS = Faults(rate_limit=0.2, server_error=0.05, disconnect=0.02, hang=0.01, malformed=0.01)
 SHARES = {name: share for name, share in asdict(FAULTS).items() if name != "seed"}
 CLIENTS = ("lean", "litellm")
-SITTINGS, CONCURRENCY, TIMEOUT, SEEDS = 10_000, "64", 5.0, "0,1,2"
+SITTINGS, CONCURRENCY, LATENCY, TIMEOUT, SEEDS = 10_000, "64", "0.05,0.2", 5.0, "0,1,2"
 WARM_UP = 64
 """Sittings that do not count: imports and first connections."""
 Row = dict[str, Any]
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--sittings", metavar="N", type=int, default=SITTINGS, help=f"in a run ({SITTINGS})")
     p.add_argument("--concurrency", metavar="N,N", default=CONCURRENCY, help=f"requests in flight ({CONCURRENCY})")
+    p.add_argument("--latency", metavar="S,S", default=LATENCY, help=f"of the server, seconds ({LATENCY})")
     p.add_argument("--timeout", metavar="S", type=float, default=TIMEOUT, help=f"of a request, seconds ({TIMEOUT:.0f})")
     p.add_argument("--seeds", metavar="N,N", default=SEEDS, help=f"of the faults, a pair of runs each ({SEEDS})")
     p.add_argument("--client", metavar="C", default=CLIENTS[0], help=f"{' or '.join(CLIENTS)} ({CLIENTS[0]})")
@@ -75,20 +77,22 @@ def run(args: argparse.Namespace) -> None:
         LbTError: A sitting was lost or counted twice.
         UserError: A flag is out of bounds.
     """
-    seeds, concurrencies = seeds_of(args.seeds), concurrencies_of(args.concurrency)
+    seeds, settings = (
+        seeds_of(args.seeds),
+        list(itertools.product(latencies_of(args.latency), concurrencies_of(args.concurrency))),
+    )
     check_at_least("--sittings", args.sittings, 1, f"{SITTINGS} is the default")
     check_choice("--client", args.client, CLIENTS)
     if not args.timeout > 0:
         raise UserError(f"--timeout must be above 0 seconds but got {args.timeout}; {TIMEOUT:.0f} is the default")
     check_json_file(args.json)
-    rows = list(rows_of(args, seeds, concurrencies, lambda line: print(line, file=sys.stderr)))
+    rows = list(rows_of(args, seeds, settings, lambda line: print(line, file=sys.stderr)))
     results: dict[str, Any] = {
         "command": command_of(args),
         "date": time.strftime("%Y-%m-%d"),
         "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}},
         "cores": os.cpu_count(),
         "client": args.client,
-        "latency": LATENCY,
         "timeout": args.timeout,
         "retry_after": RETRY_AFTER,
         "faults": SHARES,
@@ -102,26 +106,27 @@ def run(args: argparse.Namespace) -> None:
 
 
 def rows_of(
-    args: argparse.Namespace, seeds: Sequence[int], concurrencies: Sequence[int], tell: Callable[[str], None]
+    args: argparse.Namespace, seeds: Sequence[int], settings: Sequence[tuple[float, int]], tell: Callable[[str], None]
 ) -> Iterator[Row]:
     """Give the row of each seed: exams without faults and with them, one after the other, both in one process."""
     from lbt_dspy.benchmarks.under_faults_runs import hold
 
     with own_process() as process:
 
-        def held(faults: Faults, sittings: int, concurrency: int) -> tuple[Held, dict[str, Any]]:
-            with running_server(LATENCY, faults) as url:
+        def held(faults: Faults, sittings: int, latency: float, concurrency: int) -> tuple[Held, dict[str, Any]]:
+            with running_server(latency, faults) as url:
                 options = {"sittings": sittings, "concurrency": concurrency, "timeout": args.timeout}
                 return process.submit(hold, url, args.client, **options).result(), counters(url)
 
-        held(Faults(), WARM_UP, max(concurrencies))
+        held(Faults(), WARM_UP, *settings[0])
         for seed in seeds:
-            for concurrency in concurrencies:
-                calm, _ = held(Faults(), args.sittings, concurrency)
-                faulty, server = held(replace(FAULTS, seed=seed), args.sittings, concurrency)
+            for latency, concurrency in settings:
+                calm, _ = held(Faults(), args.sittings, latency, concurrency)
+                faulty, server = held(replace(FAULTS, seed=seed), args.sittings, latency, concurrency)
                 row = row_of(faulty, server, calm)
-                tell(f"seed {seed}, {concurrency} in flight: {row['seconds']:.1f} s, {row['ratio']:.2f} of faultless")
-                yield {"seed": seed, "concurrency": concurrency, "sittings": args.sittings, **row}
+                where = f"seed {seed}, {latency:g} s, {concurrency} in flight"
+                tell(f"{where}: {row['seconds']:.1f} s, {row['ratio']:.2f} of faultless")
+                yield {"seed": seed, "latency": latency, "concurrency": concurrency, "sittings": args.sittings, **row}
 
 
 def counters(url: str) -> dict[str, Any]:
@@ -167,8 +172,8 @@ def check(rows: Sequence[Row]) -> None:
 def table(results: dict[str, Any]) -> Table:
     """Return the results as a table."""
     headings = (
-        "seed", "in flight", "sittings", "measured", "None", "requests: server", "journal", "of its replies",
-        "replies in the journal", "s", "s without faults", "ratio",
+        "seed", "latency, s", "in flight", "sittings", "measured", "None", "requests: server", "journal",
+        "of its replies", "replies in the journal", "s", "s without faults", "ratio",
     )  # fmt: skip
     counts = (
         "sittings", "measured", "not_measured", "requests_server", "requests_journal", "requests_of_replies",
@@ -176,8 +181,8 @@ def table(results: dict[str, Any]) -> Table:
     )  # fmt: skip
     cells = [
         [
-            str(r["seed"]), str(r["concurrency"]), *(f"{r[name]:,}" for name in counts), f"{r['seconds']:.1f}",
-            f"{r['seconds_without_faults']:.1f}", f"{r['ratio']:.2f}",
+            str(r["seed"]), f"{r['latency']:g}", str(r["concurrency"]), *(f"{r[name]:,}" for name in counts),
+            f"{r['seconds']:.1f}", f"{r['seconds_without_faults']:.1f}", f"{r['ratio']:.2f}",
         ]
         for r in results["rows"]
     ]  # fmt: skip
@@ -190,11 +195,26 @@ def report(results: dict[str, Any]) -> str:
     shares = ", ".join(f"{100 * share:.0f}% {name.replace('_', ' ')}" for name, share in results["faults"].items())
     setup = (
         f"Requests that fail: {shares} (Retry-After {results['retry_after']} s, timeout {results['timeout']:g} s); the "
-        f"others are answered after {1000 * results['latency']:.0f} ms.\n"
+        "others are answered after the latency.\n"
         f"`{results['command']}`, {results['date']}, {results['cores']} cores, {versions}."
     )
     shown = table(results)
     return f"# {shown.title}\n\n{setup}\n\n{markdown_table(shown.headings, shown.cells)}\n"
+
+
+def latencies_of(text: str) -> list[float]:
+    """Return the seconds of `--latency`.
+
+    Raises:
+        UserError: They are no numbers of at least 0.
+    """
+    try:
+        seconds = [float(part) for part in text.split(",")]
+    except ValueError:
+        seconds = [-1.0]
+    if not min(seconds) >= 0:
+        raise UserError(f"--latency must be seconds of at least 0 with commas between but got {text!r}")
+    return seconds
 
 
 def seeds_of(text: str) -> list[int]:
@@ -212,7 +232,7 @@ def seeds_of(text: str) -> list[int]:
 def command_of(args: argparse.Namespace) -> str:
     """Return the command line that gives these results."""
     words = ["python benchmarks/under_faults.py"]
-    for name in ("sittings", "concurrency", "timeout", "seeds", "client"):
+    for name in ("sittings", "concurrency", "latency", "timeout", "seeds", "client"):
         value = getattr(args, name)
         words += [f"--{name} {value}"] if value != parser().get_default(name) else []
     suffix = "" if args.client == CLIENTS[0] else f"_{args.client}"
