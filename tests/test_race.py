@@ -17,7 +17,12 @@ def small_race(monkeypatch):
     monkeypatch.setattr(race_runs.Stable, "calls", CALLS)
 
 
-@pytest.mark.parametrize("method", race_runs.METHODS)
+LONG = ("bootstrap-rs", "mipro")
+
+
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=pytest.mark.slow) if m in LONG else m for m in race_runs.METHODS]
+)
 def test_every_method_stays_within_its_calls(method, small_race):
     data = loaded("shipped", None)
     runs = run_method("shipped", None, method, 0)
@@ -39,6 +44,7 @@ def test_three_classes_are_made_of_the_fallacies(data_dir):
     assert not {e.text for e in data.train} & {e.text for e in data.test}
 
 
+@pytest.mark.slow
 def test_a_race_is_written_resumed_and_repeated(tmp_path, capsys, monkeypatch):
     words = ["--tasks", "shipped", "--methods", "random-search,few-shot", "--seeds", "2", "--jobs", "1"]
     assert race.main([*words, "--out", str(tmp_path / "a")]) == 0
