@@ -5,7 +5,7 @@ import asyncio
 import dspy
 import httpx
 import pytest
-from dspy.lm15 import Message, request_from_openai_chat
+from dspy.lm15 import Message, TextPart, request_from_openai_chat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording_server import always_yes, recording
@@ -132,6 +132,18 @@ def test_a_picture_after_a_text_with_the_same_messages_before_is_sent(recorded):
     assert text == "c"
     assert first == last
     assert [part["type"] for part in last] == ["text", "image_url"]
+
+
+def test_a_message_of_two_texts_is_sent_as_two_whatever_was_sent_before(recorded):
+    url, recorder = recorded
+    asked = engine(f"hosted_vllm/m@{url}")
+    request = chat("a", "b", "c")
+    two = Message.user([TextPart("c"), TextPart("d")])
+    for last in (request.messages[-1], two, request.messages[-1]):
+        asked.answer(type(request)(model="m", config=request.config, messages=(*request.messages[:-1], last)))
+    first, second, third = (body["messages"][-1]["content"] for body in recorder.bodies[-3:])
+    assert first == third == "c"
+    assert [part["text"] for part in second] == ["c", "d"]
 
 
 def test_headers_and_bodies_of_a_yaml_are_sent(recorded, tmp_path):

@@ -29,7 +29,7 @@ class ChatBodies:
     def of(self, request: Request, extra: Mapping[str, Any] | None = None) -> str:
         """Return the body of a request, with `extra` settings."""
         last = request.messages[-1]
-        text = last.text if last.role == "user" and extra is None else None
+        text = last.text if last.role == "user" and len(last.parts) == 1 and extra is None else None
         prefix = None if text is None else self._prefix(request, text)
         if prefix is None:
             return json.dumps(_settings(request, self._limit) | dict(extra or {}))[1:]
