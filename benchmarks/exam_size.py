@@ -23,6 +23,7 @@ from lbt_dspy.benchmarks.throughput import check_json_file
 from lbt_dspy.benchmarks.throughput_report import Table, show
 from lbt_dspy.benchmarks.throughput_runs import EXAM_PROBLEMS, own_process
 from lbt_dspy.errors import LbTError, UserError, check_at_least
+from lbt_dspy.report import markdown_table
 
 if TYPE_CHECKING:
     from lbt_dspy.benchmarks.exam_size_runs import Run
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         "--sittings", metavar="N", type=int, default=SITTINGS,
         help=f"of each lesson, {EXAM_PROBLEMS} exam problems in turn ({SITTINGS})",
     )  # fmt: skip
-    p.add_argument("--json", metavar="FILE.json", help="write the results there")
+    p.add_argument("--json", metavar="FILE.json", help="write the results there, and FILE.md")
     return p
 
 
@@ -85,6 +86,7 @@ def run(args: argparse.Namespace) -> None:
     show([table(results)])
     if args.json is not None:
         Path(args.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        Path(args.json).with_suffix(".md").write_text(report(results), encoding="utf-8")
     check_same(runs["first"], runs["resume"])
 
 
@@ -141,6 +143,14 @@ def table(results: dict[str, Any]) -> Table:
         for r in results["rows"]
     ]  # fmt: skip
     return Table("An exam of the paper's size, with a simulated student", headings, cells)
+
+
+def report(results: dict[str, Any]) -> str:
+    """Return the report as Markdown."""
+    shown = table(results)
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    setup = f"`{results['command']}`, {results['date']}, {results['cores']} cores, {versions}."
+    return f"# {shown.title}\n\n{setup}\n\n{markdown_table(shown.headings, shown.cells)}\n"
 
 
 def command_of(args: argparse.Namespace) -> str:

@@ -113,3 +113,23 @@ def test_the_committed_results_of_the_classroom_are_those_that_are_promised():
     assert lossless["share"] <= 0.5
     assert confident["share"] <= 0.3
     assert abs(confident["value"] - full["value"]) <= 0.005
+
+
+@pytest.mark.parametrize("name", ["throughput", "exam_size", "under_faults"])
+def test_the_tables_of_throughput_are_those_of_the_committed_results(name):
+    report = (ROOT / "benchmarks" / "results" / f"{name}.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in report if line.startswith("|")]
+    assert len(rows) >= 4
+    assert set(rows) <= set((ROOT / "docs" / "throughput.md").read_text(encoding="utf-8").splitlines())
+
+
+def test_the_readme_says_how_fast_exams_are_held():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = json.loads((ROOT / "benchmarks" / "results" / "throughput.json").read_text())["rows"]
+    at_64 = {row["client"]: row for row in rows if row["concurrency"] == 64}
+    for client in ("aiohttp", "dspy-evaluate", "litellm", "lbt-lean", "lbt-lean-3"):
+        row = at_64[client]
+        cpu, ratio = row["cpu_ms_per_sitting"], row["ratio_to_dspy_evaluate"]
+        figures = f"{row['sittings_per_s']:,.0f} | {cpu:.2f} | {ratio:.1f}x"
+        assert f"| `{client}` | " in readme
+        assert f" | {figures} |" in readme

@@ -58,11 +58,11 @@ def test_each_sitting_ends_and_each_request_is_counted_once(client):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("client", CLIENTS)
-def test_ten_thousand_sittings_under_faults(client):
-    row = checked(client, sittings=10_000, concurrency=64, timeout=TIMEOUT)
+@pytest.mark.parametrize(("client", "sittings"), [("lean", 10_000), ("litellm", 2_000)])
+def test_thousands_of_sittings_under_faults(client, sittings):
+    row = checked(client, sittings=sittings, concurrency=64, timeout=TIMEOUT)
     assert all(row["faults"].values())
-    assert row["measured"] > 9_900
+    assert row["measured"] > 0.99 * sittings
 
 
 @pytest.mark.parametrize(
