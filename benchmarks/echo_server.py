@@ -186,7 +186,8 @@ def main() -> None:
     p.add_argument("--seed", metavar="N", type=int, default=0, help="decides which requests fail (0)")
     args = p.parse_args()
     faults = Faults(seed=args.seed, **{name: getattr(args, name) for name in FAULTS})
-    asyncio.run(serve(EchoServer(args.latency, faults), args.port))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(EchoServer(args.latency, faults), args.port))
 
 
 if __name__ == "__main__":

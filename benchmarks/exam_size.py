@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lbt_dspy.benchmarks.script_main import exit_code_of
 from lbt_dspy.benchmarks.settings import OneLineParser
 from lbt_dspy.benchmarks.throughput import check_json_file
 from lbt_dspy.benchmarks.throughput_report import Table, show
@@ -51,13 +52,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     args = parser().parse_args(argv)
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    try:
-        run(args)
-        return 0
-    except LbTError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_code_of(lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> None:

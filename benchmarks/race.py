@@ -20,8 +20,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from lbt_dspy.benchmarks.script_main import exit_code_of
 from lbt_dspy.benchmarks.settings import OneLineParser
-from lbt_dspy.errors import LbTError, UserError
+from lbt_dspy.errors import UserError
 
 PACKAGES = ("lbt_dspy", "dspy", "optuna", "scikit-learn", "numpy")
 SEEDS = 8
@@ -42,16 +43,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the race and return the exit code."""
     args = parser().parse_args(argv)
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    try:
-        run(args)
-        return 0
-    except LbTError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f"stopped; the same command goes on where it was: {args.out}", file=sys.stderr)
-        return 1
+    return exit_code_of(lambda: run(args), f"stopped; the same command goes on where it was: {args.out}")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from lbt_dspy.benchmarks.echo_server import LATENCY, running_server
+from lbt_dspy.benchmarks.script_main import exit_code_of
 from lbt_dspy.benchmarks.settings import OneLineParser
 from lbt_dspy.benchmarks.throughput_runs import BASELINE, NAMES, Row, compare, overhead_rows, requests_seen, rows_of
-from lbt_dspy.errors import LbTError, UserError, check_at_least
+from lbt_dspy.errors import UserError, check_at_least
 
 PACKAGES = ("lbt_dspy", "dspy", "litellm", "aiohttp")
 CONCURRENCY, REQUESTS, REPEATS = "64", 1500, 5
@@ -42,13 +43,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     args = parser().parse_args(argv)
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    try:
-        run(args)
-        return 0
-    except LbTError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_code_of(lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import gc
 import json
+import signal
 import statistics
 import time
 import urllib.error
@@ -91,7 +92,10 @@ def _work(requests: int) -> Any:
 
 def own_process() -> Executor:
     """Return a process that is started afresh, and keeps what it has imported and connected."""
-    return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+    return ProcessPoolExecutor(
+        max_workers=1, mp_context=get_context("spawn"), initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )  # fmt: skip
 
 
 def compare(

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lbt_dspy.benchmarks.echo_server import RETRY_AFTER, Faults, running_server
+from lbt_dspy.benchmarks.script_main import exit_code_of
 from lbt_dspy.benchmarks.settings import OneLineParser
 from lbt_dspy.benchmarks.throughput import PACKAGES, check_json_file, concurrencies_of
 from lbt_dspy.benchmarks.throughput_report import Table, show
@@ -61,13 +62,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     args = parser().parse_args(argv)
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    try:
-        run(args)
-        return 0
-    except LbTError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_code_of(lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> None:
