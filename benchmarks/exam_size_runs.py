@@ -40,7 +40,7 @@ class Run:
     rss_before_mb: float
     """When everything is set up and no exam has begun."""
     rss_peak_mb: float
-    """`ru_maxrss`: the most this process ever had, its imports included."""
+    """The most this process ever had, its imports included."""
     journal_bytes: int
     """After the journal was closed."""
     texts: int
@@ -94,12 +94,24 @@ def measure(journal: str, problems: int, lessons: int, sittings: int) -> Run:
         calls=engine.calls,
         seconds=time.perf_counter() - start,
         rss_before_mb=before / MEGABYTE,
-        rss_peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE / MEGABYTE,
+        rss_peak_mb=peak_rss() / MEGABYTE,
         journal_bytes=Path(journal).stat().st_size,
         texts=len(engine.texts),
         text_bytes=sum(len(text.encode()) for text in engine.texts),
         marks_digest=digest.hexdigest(),
     )
+
+
+def peak_rss() -> int:
+    """Return the most memory that this process ever had, in bytes.
+
+    On Linux `VmHWM`: `ru_maxrss` would count what the process had, as a fork, before it became this program.
+    """
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * KILOBYTE
 
 
 def held(
