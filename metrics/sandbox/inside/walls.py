@@ -1,0 +1,173 @@
+"""What a cell is closed with: Linux namespaces, another user, limits, no capabilities. Calls the kernel directly."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+NOSUID_NODEV, READONLY = 2 | 4, 1
+PDEATHSIG, DUMPABLE, NO_NEW_PRIVS, SUBREAPER = 1, 4, 38, 36
+FIRST_USER = 1_900_000_000
+"""No system gives out users from here on; to it the number of the supervising process is added."""
+NOBODY = 65534
+OPEN_FILES = 64
+FILES = 1000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(name: str, *args: Any) -> None:
+    if getattr(_libc, name)(*args):
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def set_process(option: int, value: int) -> None:
+    """Set an attribute of this process (`man 2 prctl`)."""
+    _call("prctl", option, value, 0, 0, 0)
+
+
+def become(user: int) -> None:
+    """Give up this user, and all its groups, for another."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    set_process(DUMPABLE, 1)  # else /proc/self belongs to root
+
+
+def new_namespaces(flags: int, user: int) -> None:
+    """Enter new namespaces, a user namespace among them, in which this user is called `user`."""
+    here, group = os.getuid(), os.getgid()
+    _call("unshare", NEWUSER | flags)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {here} 1"), ("gid_map", f"{user} {group} 1")):
+        Path("/proc/self", name).write_text(text)
+
+
+def without_network() -> bool:
+    """Leave the network, where the kernel lets this user; return whether it did."""
+    with contextlib.suppress(OSError):
+        if os.getuid():
+            new_namespaces(NEWNET, os.getuid())
+        else:
+            _call("unshare", NEWNET)
+        return True
+    return False
+
+
+def drop_rights() -> None:
+    """Give up every capability, for this process and for all that it will start."""
+    set_process(NO_NEW_PRIVS, 1)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    _call("capset", header, (ctypes.c_uint32 * 6)())
+
+
+def limit(limits: dict[str, float], processes: int) -> None:
+    """Set the limits of this process and of all that it will start."""
+    cpu, mib = int(limits["cpu_seconds"]), 1 << 20
+    bounds = {
+        resource.RLIMIT_CPU: (cpu, cpu + 1),  # a signal that names the reason; a second later one that cannot be caught
+        resource.RLIMIT_AS: int(limits["memory_mib"] * mib),
+        resource.RLIMIT_NPROC: processes,
+        resource.RLIMIT_FSIZE: int(limits["file_mib"] * mib),
+        resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+    }
+    for which, bound in bounds.items():
+        resource.setrlimit(which, bound if isinstance(bound, tuple) else (bound, bound))
+
+
+class Namespaces:
+    """A cell in namespaces of its own, inside of bubblewrap: no other process, no file but a private /tmp."""
+
+    def build(self, limits: dict[str, float]) -> None:
+        """Enter the cell; the next child is its first process."""
+        if not os.getuid():
+            become(FIRST_USER + os.getpid())
+        new_namespaces(NEWNS | NEWIPC | NEWPID | NEWNET, NOBODY)
+        Path("/proc/sys/user/max_user_namespaces").write_text("0")
+        size = f"size={int(limits['file_mib'])}m,nr_inodes={FILES},mode=1777"
+        _call("mount", b"tmpfs", b"/tmp", b"tmpfs", NOSUID_NODEV, size.encode())
+        _call("mount", b"tmpfs", b"/proc", b"tmpfs", NOSUID_NODEV | READONLY, b"size=4k,mode=555")
+
+    def enter(self, limits: dict[str, float]) -> None:
+        """Close the door of the cell, in its first process."""
+        os.setsid()
+        os.chdir("/tmp")
+        limit(limits, int(limits["processes"]))
+        drop_rights()
+
+    def end(self, child: int) -> Any:
+        """Kill all that lives in the cell, which the kernel does with the first process; return what it used."""
+        os.kill(child, signal.SIGKILL)
+        return os.wait4(child, 0)
+
+
+class Users:
+    """A cell held by limits alone and, where the grader is root, by a user of its own."""
+
+    def build(self, limits: dict[str, float]) -> None:
+        """Make the private folder."""
+        set_process(SUBREAPER, 1)  # what the program leaves behind becomes a child of this process
+        self.user = 0 if os.getuid() else FIRST_USER + os.getpid()
+        self.folder = tempfile.mkdtemp(prefix="cell-")
+        if self.user:
+            os.chown(self.folder, self.user, self.user)
+
+    def enter(self, limits: dict[str, float]) -> None:
+        """Become the other user, and set the limits."""
+        os.setsid()
+        os.chdir(self.folder)
+        os.environ["HOME"] = os.environ["TMPDIR"] = tempfile.tempdir = self.folder
+        if self.user:
+            sys.path[:] = [f"/proc/self/fd/{os.open(path, os.O_RDONLY)}" for path in sys.path if os.path.isdir(path)]
+            become(self.user)  # who may be unable to walk to the library, but can use the folders opened here
+        others = 0 if self.user else sum(tasks for _, user, _, tasks in _processes() if user == os.getuid())
+        limit(limits, others + int(limits["processes"]))
+        drop_rights()
+
+    def end(self, child: int) -> Any:
+        """Kill the program and what it has left behind, delete its folder; return what it used."""
+        os.kill(child, signal.SIGKILL)
+        used = os.wait4(child, 0)
+        if self.user:
+            self._kill_all_of_user()
+        while left := [pid for pid, _, parent, _ in _processes() if parent == os.getpid()]:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        if os.listdir(self.folder):
+            subprocess.run(["/bin/chmod", "-R", "u+rwx", self.folder], check=False, stderr=subprocess.DEVNULL)
+            subprocess.run(["/bin/rm", "-rf", self.folder], check=False, stderr=subprocess.DEVNULL)
+        else:
+            os.rmdir(self.folder)
+        return used
+
+    def _kill_all_of_user(self) -> None:
+        """Kill them at one stroke, so that none can fork away."""
+        killer = os.fork()
+        if not killer:
+            become(self.user)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+            os._exit(0)
+        os.waitpid(killer, 0)
+
+
+def _processes() -> Iterator[tuple[int, int, int, int]]:
+    """Yield number, user, parent and tasks of every process that can be seen."""
+    for entry in os.scandir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(entry.name)
+            fields = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
+            yield pid, entry.stat().st_uid, int(fields[1]), int(fields[17])
