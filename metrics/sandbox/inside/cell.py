@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,20 +20,27 @@ import guest
 import script
 import walls
 
-WALLS = {"namespaces": walls.Namespaces, "users": walls.Users}
-ROLES: dict[str, Callable[[socket.socket, dict[str, float]], None]] = {
+WALLS = {
+    ("namespaces", "guest"): walls.Namespaces,
+    ("namespaces", "script"): walls.Namespaces,
+    ("namespaces", "examiner"): walls.Outside,
+    ("users", "guest"): walls.Users,
+    ("users", "script"): walls.Users,
+    ("users", "examiner"): walls.Users,
+}
+ROLES: dict[str, Callable[[socket.socket, socket.socket, dict[str, float]], int | None]] = {
     "guest": guest.main,
     "examiner": examiner.main,
     "script": script.main,
 }
-LINK, EXTRA, FREE = 3, 4, 5
+LINK, EXTRA, HIGH = 3, 4, 100
 
 
 def supervise(order: dict[str, Any], kind: str, descriptors: Sequence[int]) -> None:
     """Build the cell, tell that it is ready, wait for its end, and tell what it used; ends this process."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     control = socket.socket(fileno=descriptors[0])
-    around = WALLS[kind]()
+    around = WALLS[kind, order["role"]]()
     child = 0
     try:
         around.build(order["limits"])
@@ -81,21 +87,21 @@ def _enter(around: Any, order: dict[str, Any], descriptors: Sequence[int], tell:
     """Keep only what the role needs, close the door, and play the role; ends this process."""
     code = 1
     try:
-        link, extra, tell = (os.dup2(d, 100 + n) for n, d in enumerate((*descriptors, tell)))
-        os.closerange(3, 100)
-        os.dup2(link, LINK)
-        os.dup2(extra, EXTRA)
-        os.dup2(tell, FREE)
-        os.closerange(FREE + 1, 200)
-        tell = FREE
-        sys.stdin, sys.stdout, sys.stderr = (open(n, mode, closefd=False) for n, mode in enumerate("rww"))
+        for number, descriptor in enumerate((*descriptors, tell)):
+            os.dup2(descriptor, HIGH + number)
+        os.closerange(LINK, HIGH)
+        for number in range(3):
+            os.dup2(HIGH + number, LINK + number)
+        os.closerange(HIGH, HIGH + 3)
+        tell = LINK + 2
         try:
             around.enter(order["limits"])
         except OSError as error:
             os.write(tell, str(error).encode())
             return
         os.close(tell)
-        code = ROLES[order["role"]](socket.socket(fileno=LINK), order["limits"]) or 0
+        link, extra = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=n) for n in (LINK, EXTRA))
+        code = ROLES[order["role"]](link, extra, order["limits"]) or 0
     except BaseException:  # a role that fails has failed; nothing of it may go up to the zygote
         code = 1
     finally:

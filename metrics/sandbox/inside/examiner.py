@@ -149,9 +149,8 @@ def _error(names: list[Any], args: list[Any], text: str) -> BaseException:
     return ProgramExit(f"{names[0] if names else 'an error'}: {text}"[:LONGEST])
 
 
-def main(link: socket.socket, limits: dict[str, float]) -> None:
-    """Take the job from descriptor 4, and tell there what comes of it."""
-    desk = socket.socket(fileno=4)
+def main(link: socket.socket, desk: socket.socket, limits: dict[str, float]) -> None:
+    """Take the job from the desk, and tell there what comes of it."""
     job = json.loads(receive(desk, sys.maxsize))
     try:
         codes = [_compiled(test, number) for number, test in enumerate(job["tests"])]

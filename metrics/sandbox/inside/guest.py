@@ -56,7 +56,7 @@ DEEDS: dict[str, Callable[..., object]] = {
 }
 
 
-def main(link: socket.socket, limits: dict[str, float]) -> None:
+def main(link: socket.socket, extra: socket.socket, limits: dict[str, float]) -> None:
     """Answer until the other side has gone."""
     most = int(limits["output_mib"]) << 20
     objects = Objects()

@@ -13,19 +13,18 @@ import types
 
 from border import receive
 
-EXTRA = 4
 
-
-def main(link: socket.socket, limits: dict[str, float]) -> int:
+def main(link: socket.socket, extra: socket.socket, limits: dict[str, float]) -> int:
     """Run the program as a script, with `extra` as its standard output and `link` as its standard error."""
     job = json.loads(receive(link, sys.maxsize))
     stdin = os.memfd_create("stdin")
     with open(stdin, "wb", closefd=False) as file:
         file.write(job["stdin"].encode(errors="surrogatepass"))
     os.lseek(stdin, 0, os.SEEK_SET)
-    for here, descriptor in enumerate((stdin, EXTRA, link.fileno())):
+    for here, descriptor in enumerate((stdin, extra.fileno(), link.fileno())):
         os.dup2(descriptor, here)
-    os.closerange(link.fileno(), max(stdin, EXTRA) + 1)
+    os.closerange(link.fileno(), stdin + 1)
+    sys.stdin, sys.stdout, sys.stderr = (open(n, mode, closefd=False) for n, mode in enumerate("rww"))
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     sys.argv = ["program.py"]

@@ -12,11 +12,15 @@ import os
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent))
 
+import border  # noqa: E402
 import cell  # noqa: E402
+import examiner  # noqa: E402
+import guest  # noqa: E402
 import walls  # noqa: E402
 
 sys.path.pop()
@@ -27,6 +31,13 @@ USUAL = (
     "typing"
 )
 """Modules that programs import; those that are loaded here cost a grade nothing."""
+
+WARMING = """
+from typing import List
+def f(items: List[int], x) -> int:
+    items.append(sum(items))
+    return items[-1], 'a'
+"""
 
 
 def main() -> None:
@@ -39,6 +50,7 @@ def main() -> None:
     walls.set_process(walls.DUMPABLE, int(kind != "users"))  # a program of the same user cannot look into this process
     for name in USUAL.split():
         __import__(name)
+    _warm_up()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
@@ -54,6 +66,27 @@ def main() -> None:
             cell.supervise(json.loads(message), kind, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _warm_up() -> None:
+    """Grade once, in this process, so that no child has to be the first to come by that code."""
+    pairs = [socket.socketpair() for _ in range(2)]
+    (link, other), (desk, theirs) = pairs
+    limits = {"output_mib": 1}
+    threads = [
+        threading.Thread(target=guest.main, args=(link, link, limits)),
+        threading.Thread(target=examiner.main, args=(other, theirs, limits)),
+    ]
+    job = {"program": WARMING, "tests": ["assert f([1, 2], x={}) == (3, 'a')", "f(1)"] * 10, "preamble": "", "names": None}
+    border.send(desk, json.dumps(job).encode())
+    for thread in threads:
+        thread.start()
+    threads[1].join()
+    for end in (desk, theirs, other):
+        end.close()
+    threads[0].join()
+    link.close()
+    del sys.modules[guest.NAME]
 
 
 if __name__ == "__main__":
