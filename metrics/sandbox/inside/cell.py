@@ -60,6 +60,9 @@ def supervise(order: dict[str, Any], kind: str, descriptors: Sequence[int]) -> N
     report = _end(around, child) if child else {}
     with contextlib.suppress(OSError):
         control.send(json.dumps(report).encode())
+    control.close()
+    if child:
+        around.sweep()
     os._exit(0)
 
 

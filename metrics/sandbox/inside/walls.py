@@ -93,7 +93,30 @@ def limit(limits: dict[str, float], processes: int) -> None:
         resource.setrlimit(which, bound if isinstance(bound, tuple) else (bound, bound))
 
 
-class Namespaces:
+class Outside:
+    """No cell of its own, for the tests: they are trusted, what they get is not, so that they have limits too."""
+
+    def build(self, limits: dict[str, float]) -> None:
+        """Build nothing."""
+
+    def enter(self, limits: dict[str, float]) -> None:
+        """Give up what rights there are."""
+        os.setsid()
+        if not os.getuid():
+            become(FIRST_USER + os.getpid())
+        limit(limits, int(limits["processes"]))
+        drop_rights()
+
+    def end(self, child: int) -> Any:
+        """Kill the process, and with it all that its namespace holds; return what it used."""
+        os.kill(child, signal.SIGKILL)
+        return os.wait4(child, 0)
+
+    def sweep(self) -> None:
+        """Delete nothing: what there was has gone with the process."""
+
+
+class Namespaces(Outside):
     """A cell in namespaces of its own, inside of bubblewrap: no other process, no file but a private /tmp."""
 
     def build(self, limits: dict[str, float]) -> None:
@@ -112,31 +135,6 @@ class Namespaces:
         os.chdir("/tmp")
         limit(limits, int(limits["processes"]))
         drop_rights()
-
-    def end(self, child: int) -> Any:
-        """Kill all that lives in the cell, which the kernel does with the first process; return what it used."""
-        os.kill(child, signal.SIGKILL)
-        return os.wait4(child, 0)
-
-
-class Outside:
-    """No cell of its own, for the tests: they are trusted, what they get is not, so that they have limits too."""
-
-    def build(self, limits: dict[str, float]) -> None:
-        """Build nothing."""
-
-    def enter(self, limits: dict[str, float]) -> None:
-        """Give up what rights there are."""
-        os.setsid()
-        if not os.getuid():
-            become(FIRST_USER + os.getpid())
-        limit(limits, int(limits["processes"]))
-        drop_rights()
-
-    def end(self, child: int) -> Any:
-        """Kill the process; return what it used."""
-        os.kill(child, signal.SIGKILL)
-        return os.wait4(child, 0)
 
 
 class Users:
@@ -163,7 +161,7 @@ class Users:
         drop_rights()
 
     def end(self, child: int) -> Any:
-        """Kill the program and what it has left behind, delete its folder; return what it used."""
+        """Kill the program and what it has left behind; return what it used."""
         os.kill(child, signal.SIGKILL)
         used = os.wait4(child, 0)
         if self.user:
@@ -172,12 +170,15 @@ class Users:
             for pid in left:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
+        return used
+
+    def sweep(self) -> None:
+        """Delete the folder, however deep and locked what is in it may be."""
         if os.listdir(self.folder):
             subprocess.run(["/bin/chmod", "-R", "u+rwx", self.folder], check=False, stderr=subprocess.DEVNULL)
             subprocess.run(["/bin/rm", "-rf", self.folder], check=False, stderr=subprocess.DEVNULL)
         else:
             os.rmdir(self.folder)
-        return used
 
     def _kill_all_of_user(self) -> None:
         """Kill them at one stroke, so that none can fork away."""
