@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+PACKAGES = ("sortedcontainers",)
+"""What programs find beside the standard library, where it is installed: LeetCode's own judge has it."""
 INSIDE = Path(__file__).with_name("inside")
 LIBRARIES = ("/usr/lib", "/usr/lib64", "/usr/lib32", "/lib", "/lib64", "/etc/ld.so.cache")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
@@ -91,8 +94,14 @@ ISOLATIONS: dict[str, Isolation] = {"bubblewrap": Bubblewrap(), "weak": Weak()}
 
 
 def _python(walls: str) -> list[str]:
-    """Return the command of the interpreter that forks: the standard library only, and nothing from the environment."""
-    return [_executable(), "-s", "-S", "-P", "-B", str(INSIDE / "zygote.py"), walls]
+    """Return the command of the interpreter that forks; it takes nothing from the environment."""
+    return [_executable(), "-s", "-S", "-P", "-B", str(INSIDE / "zygote.py"), walls, *_packages()]
+
+
+def _packages() -> list[str]:
+    """Return the folders of the packages."""
+    specs = [spec for spec in map(find_spec, PACKAGES) if spec is not None]
+    return [folder for spec in specs for folder in spec.submodule_search_locations or ()]
 
 
 def _executable() -> str:
@@ -102,7 +111,7 @@ def _executable() -> str:
 def _read_only() -> list[str]:
     """Return bubblewrap's flags for all files that there are: Python, and the system's libraries."""
     flags: list[str] = []
-    python = {sys.base_prefix, sys.base_exec_prefix, str(Path(_executable()).parent), str(INSIDE)}
+    python = {sys.base_prefix, sys.base_exec_prefix, str(Path(_executable()).parent), str(INSIDE), *_packages()}
     for path in (*LIBRARIES, *sorted(python)):
         if os.path.islink(path):
             flags += ["--symlink", os.readlink(path), path]

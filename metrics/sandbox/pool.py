@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -100,7 +99,7 @@ class Zygote:
                 self.process.wait(timeout=1)
             self.process.kill()
         self.keeper.join(timeout=5)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        subprocess.run(["/bin/rm", "-rf", self.folder], check=False, stderr=subprocess.DEVNULL)  # deep ones too
 
 
 class Cell:

@@ -50,6 +50,10 @@ def main() -> None:
     walls.set_process(walls.DUMPABLE, int(kind != "users"))  # a program of the same user cannot look into this process
     for name in USUAL.split():
         __import__(name)
+    for package in map(Path, sys.argv[2:]):
+        sys.path.append(str(package.parent))
+        __import__(package.name)
+        sys.path.pop()
     _warm_up()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
