@@ -1,18 +1,20 @@
-"""No program passes that should not, harms the host, outlives its grade, or spoils the next one; under both isolations."""
+"""No program passes that should not, harms the host, outlives its grade or spoils the next, under both isolations."""
 
 import ctypes
 import os
+import re
 import socket
 import time
 from pathlib import Path
+from string import Template
 
 import psutil
 import pytest
-from sandbox_attacks import ATTACKS, SCRIPTS, SECRET
 
 from lbt_dspy import UserError
 from lbt_dspy.metrics.sandbox import Limits, run_program, run_script
 
+SECRET = "7f3a-hidden-answer"
 LIMITS = Limits(wall_seconds=2, cpu_seconds=1, memory_mib=256, file_mib=4, output_mib=2)
 ROOT = os.getuid() == 0
 SAME_USER = "it has the same user as the grader, unless that is root"
@@ -33,6 +35,18 @@ TOO_DANGEROUS = {"signal to the parent", "signal to the grader", "signal to ever
 """Under the weak isolation these would kill the tests themselves where the user is the same."""
 
 
+def attacks():
+    """Return the programs with their tests, by name, and the scripts; lines that start with # are headings."""
+    text = Path(__file__).with_name("sandbox_attacks.txt").read_text(encoding="utf-8")
+    text = re.sub(r"(?m)^# .*\n", "", text)
+    found = {name: program.strip() for name, program in re.findall(r"(?ms)^=== (.*?)\n(.*?)(?=^=== |\Z)", text)}
+    programs = {name: text.split("\n--- test\n") for name, text in found.items() if not name.startswith("script: ")}
+    scripts = {name.removeprefix("script: "): text for name, text in found.items() if name.startswith("script: ")}
+    return programs, scripts
+
+
+ATTACKS, SCRIPTS = attacks()
+FILL_THEIR_LIMITS = {}
 WEAK_LEAVES = ("/tmp/lbt-left", "/var/tmp/lbt-sandbox-marker", "/dev/shm/lbt-sandbox-marker")
 
 
@@ -80,10 +94,7 @@ def host(tmp_path_factory):
 
 
 def armed(program, host):
-    """Fill in what the host has; doubled braces are single ones, as in `str.format`."""
-    for name, value in host.items():
-        program = program.replace(f"{{{name}}}", str(value))
-    return program.replace("{{", "{").replace("}}", "}")
+    return Template(program).safe_substitute(host).replace("␀", "\0")
 
 
 def sandboxes():
@@ -106,7 +117,7 @@ def graded(run, *args, isolation):
 def harms_nobody(isolation, host, suspects):
     right = run_program("def f(x): return 2 * x", ["assert f(2) == 4"], limits=LIMITS, isolation=isolation)
     wrong = run_program("def f(x): return 3", ["assert f(2) == 4"], limits=LIMITS, isolation=isolation)
-    assert right.passed and wrong.measured and not wrong.passed, (right, wrong)
+    assert (right.passed, wrong.measured, wrong.passed) == (True, True, False), (right, wrong)
     until = time.monotonic() + 5
     while (left := suspects & sandboxes()) and time.monotonic() < until:
         time.sleep(0.02)
@@ -142,12 +153,17 @@ def test_no_script_forges_its_output(isolation, host, name):
     verdict, took, suspects = graded(run_script, SCRIPTS[name], [("2", "4")], isolation=isolation)
     run_script("print(4)", [("2", "4")], limits=LIMITS, isolation=isolation)
     assert took <= LIMITS.wall_seconds + 1
-    assert verdict.measured and not verdict.passed, verdict
+    assert (verdict.measured, verdict.passed) == (True, False), verdict
     harms_nobody(isolation, host, suspects)
 
 
 def test_an_honest_program_passes_each_honest_test(isolation):
     """The tests of the attacks can be passed."""
     program = "def f(x=None): return 2 * x if x else 'yes'"
-    for test in ("assert f(2) == 4", "assert 4 == f(2)", "assert f() == 'yes'", "import math\nassert math.isclose(f(2), 4)"):
+    for test in (
+        "assert f(2) == 4",
+        "assert 4 == f(2)",
+        "assert f() == 'yes'",
+        "import math\nassert math.isclose(f(2), 4)",
+    ):
         assert run_program(program, [test], limits=LIMITS, isolation=isolation).passed

@@ -18,7 +18,6 @@ from lbt_dspy.metrics.sandbox.pool import Bench, Pool, SandboxFault
 from lbt_dspy.metrics.sandbox.records import MIB, Limits, Outcome, Verdict
 
 STDERR_KEPT = 2000
-SIGXCPU, SIGKILL = -24, -9
 _pools: dict[str, Pool] = {}
 _broken: dict[str, str] = {}
 _lock = threading.RLock()
@@ -41,8 +40,9 @@ def strongest(*, allow_weak: bool = False) -> str:
         _pool("weak")
         return "weak"
     raise UserError(
-        f"bubblewrap does not work here ({why}) and the weak sandbox must be asked for: {ISOLATIONS['bubblewrap'].way_out}; "
-        "or allow the weak one (isolation='weak', --allow-weak-sandbox) where programs may read your files"
+        f"bubblewrap does not work here ({why}), and the weak sandbox must be asked for: "
+        f"{ISOLATIONS['bubblewrap'].way_out}; or allow the weak one (isolation='weak', --allow-weak-sandbox) where a "
+        "program may read what you can read"
     )
 
 
@@ -150,9 +150,7 @@ def _graded(
             peak = max(peak, used["memory_mib"])
     except SandboxFault as error:
         outcomes, fault = [], str(error)
-    return Verdict(
-        outcomes=tuple(outcomes), isolation=pool.facts, seconds=spent, memory_mib=peak or None, fault=fault
-    )
+    return Verdict(outcomes=tuple(outcomes), isolation=pool.facts, seconds=spent, memory_mib=peak or None, fault=fault)
 
 
 def _examined(bench: Bench, job: dict[str, Any], tests: int, until: float) -> list[Outcome]:
@@ -238,12 +236,11 @@ def _explained(outcome: Outcome, used: dict[str, Any], limits: Limits) -> Outcom
     """Add how the program ended, where that is why a test failed."""
     if outcome.error is None or not outcome.error.endswith(_ENDED):
         return outcome
-    how = {
-        SIGXCPU: f"{_ENDED}: it spent its {limits.cpu_seconds} s of cpu_seconds",
-        SIGKILL: f"{_ENDED}: it was killed",
-        None: f"{_ENDED}, or closed the border",
-    }.get(used["code"], f"{_ENDED} with code {used['code']}")
-    return Outcome(passed=False, error=outcome.error.removesuffix(_ENDED) + how)
+    if used["cpu_seconds"] > limits.cpu_seconds - 0.1:  # the kernel's clock for this ticks
+        how = f": it spent its {limits.cpu_seconds} s of cpu_seconds"
+    else:
+        how = " with code {code}".format(**used) if used["code"] is not None else ", or has closed the border"
+    return Outcome(passed=False, error=outcome.error + how)
 
 
 def _printable(text: str) -> str:

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import json
 import os
+import select
 import socket
 import subprocess
 import tempfile
@@ -122,6 +123,8 @@ class Cell:
             raise SandboxFault(f"a cell does not answer: {error}") from None
         if told is None or told["fault"]:
             raise SandboxFault(told["fault"] if told else "a cell has ended before it was ready")
+        if select.select([self.control], [], [], 0)[0]:
+            raise SandboxFault("a cell has ended before it was used")
 
     def end(self) -> dict[str, Any]:
         """Kill all that lives in the cell, and return what it used; empty where that is not known."""
@@ -146,15 +149,20 @@ class Bench:
     output: socket.socket | None
     """A script's standard output."""
 
-    def ready(self) -> None:
-        """Wait until all walls stand.
+    def ready(self) -> Bench:
+        """Wait until all walls stand, and return the bench.
 
         Raises:
             SandboxFault: They do not.
         """
-        for cell in (self.program, self.examiner):
-            if cell is not None:
-                cell.ready()
+        try:
+            for cell in (self.program, self.examiner):
+                if cell is not None:
+                    cell.ready()
+        except SandboxFault:
+            self.end()
+            raise
+        return self
 
     def end(self) -> dict[str, Any]:
         """Kill what is left, and return what the program used."""
@@ -235,11 +243,8 @@ class Pool:
         for trial in (self._taken, self._made, self._made_anew):
             with contextlib.suppress(SandboxFault):
                 if (bench := trial(limits, script)) is not None:
-                    bench.ready()
-                    return bench
-        bench = self._made_anew(limits, script)
-        bench.ready()
-        return bench
+                    return bench.ready()
+        return self._made_anew(limits, script).ready()
 
     def _made_anew(self, limits: Limits, script: bool) -> Bench:
         self.end()
@@ -265,14 +270,18 @@ class Pool:
         zygote = self._running()
         desk, theirs = socket.socketpair()
         link, other = socket.socketpair()
-        with theirs, other:
+        with contextlib.ExitStack() as ours, theirs, other:
+            ours.enter_context(desk)
+            ours.enter_context(link)
             if script:
-                program = zygote.order("script", limits, theirs, other)
-                return Bench(limits=limits, program=program, examiner=None, desk=desk, output=link)
-            with link:
+                program, examiner, output = zygote.order("script", limits, theirs, other), None, link
+            else:
                 program = zygote.order("guest", limits, link, link)
-                examiner = zygote.order("examiner", limits, other, theirs)
-        return Bench(limits=limits, program=program, examiner=examiner, desk=desk, output=None)
+                ours.enter_context(program.control)
+                examiner, output = zygote.order("examiner", limits, other, theirs), None
+                link.close()
+            ours.pop_all()
+        return Bench(limits=limits, program=program, examiner=examiner, desk=desk, output=output)
 
     def _running(self) -> Zygote:
         with self.lock:

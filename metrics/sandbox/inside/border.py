@@ -7,6 +7,7 @@ those of the request, as the call has left them: so changed arguments come back.
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -66,13 +67,14 @@ class Writer:
     def __init__(self, side: Side, known: Iterable[object] = ()) -> None:
         self.side = side
         self.objects = list(known)
+        self.known = len(self.objects)
         self.places = {id(value): place for place, value in enumerate(self.objects)}
 
-    def write(self, value: object) -> bytes:
-        """Return the message of a value."""
+    def write(self, value: object, *, changes: bool = True) -> bytes:
+        """Return the message of a value, and of what has become of the known objects unless that is not wanted."""
         root = self._item(value)
-        nodes: list[list[Any]] = []
-        for value in self.objects:  # grows while it is worked through
+        nodes: list[list[Any] | None] = [] if changes else [None] * self.known
+        for value in itertools.islice(self.objects, len(nodes), None):  # grows while it is worked through
             nodes.append(self._node(value))
         return json.dumps({"root": root, "nodes": nodes}, separators=(",", ":")).encode()
 
@@ -134,12 +136,13 @@ class _Reader:
 
     def value(self) -> tuple[Any, list[Any]]:
         for place, node in enumerate(self.nodes):
-            if self.objects[place] is _ABSENT and node[0] in (*MUTABLE, "record"):
+            if place >= self.known and node[0] in (*MUTABLE, "record"):
                 self.objects[place] = self._shell(node)
         for place in range(len(self.nodes)):
             self._built(place, 0)
         for place, node in enumerate(self.nodes):
-            self._fill(self.objects[place], node)
+            if node is not None:
+                self._fill(self.objects[place], node)
         return self._item(self.root), self.objects
 
     def _shell(self, node: list[Any]) -> object:

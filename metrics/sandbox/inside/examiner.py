@@ -51,7 +51,7 @@ class Handle:
     def __init__(self, number: int, ask: Any) -> None:
         self._ask, self._number = ask, number
 
-    def __call__(self, *args: Any, **named: Any) -> Any:
+    def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: D102
         return self._ask("call", self, args, named)
 
     def __getattr__(self, name: str) -> Any:
@@ -202,7 +202,7 @@ def _why(error: BaseException, test: str, last: object) -> str:
         at = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<test>"]
         if isinstance(error, AssertionError) and at:
             line = test.splitlines()[(at[-1] or 1) - 1].strip()
-            text = f"{text}: {line[:LONGEST // 2]} (the program gave {_SHORT.repr(last)})"
+            text = f"{text}: {line[: LONGEST // 2]} (the program gave {_SHORT.repr(last)})"
     return text[:LONGEST]
 
 

@@ -106,4 +106,4 @@ def _written(objects: Objects, known: list[Any], reply: object, most: int) -> by
         text = f"a result of {len(message) >> 20} MiB: more than the {most >> 20} MiB of output_mib"
     except BaseException as error:
         text = f"a result that cannot be sent: {type(error).__name__}"
-    return Writer(objects).write(("refused", text))
+    return Writer(objects, known).write(("refused", text), changes=False)

@@ -78,9 +78,9 @@ def drop_rights() -> None:
 
 def limit(limits: dict[str, float], processes: int) -> None:
     """Set the limits of this process and of all that it will start."""
-    cpu, mib = int(limits["cpu_seconds"]), 1 << 20
+    mib = 1 << 20
     bounds = {
-        resource.RLIMIT_CPU: (cpu, cpu + 1),  # a signal that names the reason; a second later one that cannot be caught
+        resource.RLIMIT_CPU: int(limits["cpu_seconds"]),
         resource.RLIMIT_AS: int(limits["memory_mib"] * mib),
         resource.RLIMIT_NPROC: processes,
         resource.RLIMIT_FSIZE: int(limits["file_mib"] * mib),
@@ -90,7 +90,7 @@ def limit(limits: dict[str, float], processes: int) -> None:
         resource.RLIMIT_MEMLOCK: 0,
     }
     for which, bound in bounds.items():
-        resource.setrlimit(which, bound if isinstance(bound, tuple) else (bound, bound))
+        resource.setrlimit(which, (bound, bound))
 
 
 class Outside:
@@ -196,7 +196,9 @@ def _open_library() -> None:
     doors = {path: f"/proc/self/fd/{os.open(path, os.O_RDONLY)}" for path in sys.path if os.path.isdir(path)}
     sys.path[:] = doors.values()
     for package in [module for module in sys.modules.values() if hasattr(module, "__path__")]:
-        package.__path__ = [doors.get(str(Path(p).parent), str(Path(p).parent)) + f"/{Path(p).name}" for p in package.__path__]
+        package.__path__ = [
+            doors.get(str(Path(p).parent), str(Path(p).parent)) + f"/{Path(p).name}" for p in package.__path__
+        ]
 
 
 def _processes() -> Iterator[tuple[int, int, int, int]]:

@@ -17,11 +17,11 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent))
 
-import border  # noqa: E402
-import cell  # noqa: E402
-import examiner  # noqa: E402
-import guest  # noqa: E402
-import walls  # noqa: E402
+import border
+import cell
+import examiner
+import guest
+import walls
 
 sys.path.pop()
 
@@ -81,7 +81,12 @@ def _warm_up() -> None:
         threading.Thread(target=guest.main, args=(link, link, limits)),
         threading.Thread(target=examiner.main, args=(other, theirs, limits)),
     ]
-    job = {"program": WARMING, "tests": ["assert f([1, 2], x={}) == (3, 'a')", "f(1)"] * 10, "preamble": "", "names": None}
+    job = {
+        "program": WARMING,
+        "tests": ["assert f([1, 2], x={}) == (3, 'a')", "f(1)"] * 10,
+        "preamble": "",
+        "names": None,
+    }
     border.send(desk, json.dumps(job).encode())
     for thread in threads:
         thread.start()
