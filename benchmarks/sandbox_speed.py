@@ -1,7 +1,7 @@
-"""How long a grade takes in the sandbox, beside a fresh interpreter per program: the references of HumanEval.
+r"""How long a grade takes in the sandbox, beside a fresh interpreter per program: the references of HumanEval.
 
 Chen et al. 2021, Evaluating Large Language Models Trained on Code (MIT licence). One row, shortened:
-{"task_id": "HumanEval/0", "prompt": "from typing import List\\n\\ndef has_close_elements(...", "entry_point":
+{"task_id": "HumanEval/0", "prompt": "from typing import List\n\ndef has_close_elements(...", "entry_point":
 "has_close_elements", "canonical_solution": "    for idx, elem in enumerate(numbers): ...", "test": "def check(..."}
 
     python benchmarks/sandbox_speed.py --data HumanEval.jsonl --out benchmarks/results/sandbox_speed.json

@@ -62,7 +62,18 @@ class Bubblewrap:
         if bwrap is None:
             raise OSError("there is no bwrap on the PATH")
         rights = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if not os.getuid() else ["--unshare-user"]
-        within = [*rights, *NAMESPACES, "--die-with-parent", "--new-session", "--perms", "0755", "--dir", "/dev"]
+        within = [
+            *rights,
+            *NAMESPACES,
+            "--die-with-parent",
+            "--new-session",
+            "--hostname",
+            "sandbox",
+            "--perms",
+            "0755",
+            "--dir",
+            "/dev",
+        ]
         for device in DEVICES:
             within += ["--dev-bind-try", device, device]
         return [bwrap, *within, "--proc", "/proc", "--dir", "/tmp", *_read_only(), *_python(self.walls)]

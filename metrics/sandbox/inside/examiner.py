@@ -225,7 +225,7 @@ class _MistakeError(Exception):
 def _compiled(test: str, number: int) -> CodeType:
     try:
         return compile(test, "<test>", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
+    except Exception as error:
         raise _MistakeError(f"test {number} is not Python: {error}") from None
 
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import syscalls
+
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 NOSUID_NODEV, READONLY = 2 | 4, 1
 PDEATHSIG, DUMPABLE, NO_NEW_PRIVS, SUBREAPER = 1, 4, 38, 36
@@ -70,10 +72,11 @@ def without_network() -> bool:
 
 
 def drop_rights() -> None:
-    """Give up every capability, for this process and for all that it will start."""
+    """Give up every capability and the stranger calls of the kernel, for this process and all that it will start."""
     set_process(NO_NEW_PRIVS, 1)
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     _call("capset", header, (ctypes.c_uint32 * 6)())
+    syscalls.refuse()
 
 
 def limit(limits: dict[str, float], processes: int) -> None:
