@@ -165,14 +165,17 @@ class Users:
 
     def end(self, child: int) -> Any:
         """Kill the program and what it has left behind; return what it used."""
-        os.kill(child, signal.SIGKILL)
-        used = os.wait4(child, 0)
         if self.user:
             self._kill_all_of_user()
-        while left := [pid for pid, _, parent, _ in _processes() if parent == os.getpid()]:
-            for pid in left:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+        else:
+            _stop_descendants()
+        os.kill(child, signal.SIGKILL)
+        used = os.wait4(child, 0)
+        while left := _descendants():
+            _signal(left, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
         return used
 
     def sweep(self) -> None:
@@ -199,9 +202,33 @@ def _open_library() -> None:
     doors = {path: f"/proc/self/fd/{os.open(path, os.O_RDONLY)}" for path in sys.path if os.path.isdir(path)}
     sys.path[:] = doors.values()
     for package in [module for module in sys.modules.values() if hasattr(module, "__path__")]:
-        package.__path__ = [
-            doors.get(str(Path(p).parent), str(Path(p).parent)) + f"/{Path(p).name}" for p in package.__path__
-        ]
+        paths = map(Path, package.__path__)
+        package.__path__ = [f"{doors.get(str(path.parent), path.parent)}/{path.name}" for path in paths]
+
+
+def _signal(processes: set[int], number: int) -> None:
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _stop_descendants() -> None:
+    """Stop all of them: one that is stopped cannot fork, and takes up its place among those that may live."""
+    stopped: set[int] = set()
+    while fresh := _descendants() - stopped:
+        _signal(fresh, signal.SIGSTOP)
+        stopped |= fresh
+
+
+def _descendants() -> set[int]:
+    """Return the numbers of this process's children, of theirs, and so on."""
+    children: dict[int, list[int]] = {}
+    for pid, _, parent, _ in _processes():
+        children.setdefault(parent, []).append(pid)
+    found: list[int] = [*children.get(os.getpid(), ())]
+    for pid in found:  # grows while it is worked through
+        found += children.get(pid, ())
+    return set(found)
 
 
 def _processes() -> Iterator[tuple[int, int, int, int]]:
