@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbt_dspy.errors import UserError
@@ -195,19 +195,38 @@ def test_limits_are_checked(name):
         Limits(**{name: "1"})
 
 
-def test_without_bubblewrap_the_weak_one_must_be_asked_for():
-    code = (
-        "from lbt_dspy.metrics import run_program\n"
-        "from lbt_dspy.metrics.sandbox import strongest\n"
-        "from lbt_dspy.errors import UserError\n"
-        "for refused in (strongest, lambda: run_program('', ['pass'])):\n"
-        "    try: refused()\n"
-        "    except UserError as error: assert 'install bubblewrap' in str(error) and error.exit_code == 2, error\n"
-        "    else: raise AssertionError\n"
-        "assert strongest(allow_weak=True) == 'weak'\n"
-        "assert run_program('', ['pass'], isolation='weak').isolation.startswith('weak')\n"
-    )
-    environment = {**os.environ, "PATH": ""}
+REFUSES = """
+from functools import partial
+from lbt_dspy.metrics import run_program
+from lbt_dspy.metrics.sandbox import strongest
+from lbt_dspy.errors import UserError
+grade = partial(run_program, '', ['pass'])
+for refused in (strongest, grade, partial(grade, isolation='bubblewrap')):
+    try: refused()
+    except UserError as error:
+        assert 'install bubblewrap' in str(error) and WHY in str(error) and error.exit_code == 2, error
+    else: raise AssertionError
+assert strongest(allow_weak=True) == 'weak'
+assert run_program('', ['pass'], isolation='weak').isolation.startswith('weak')
+"""
+
+
+@pytest.mark.parametrize(
+    ("bwrap", "why"),
+    [
+        (None, "there is no bwrap on the PATH"),
+        ("echo 'bwrap: no permission for a new namespace' >&2; exit 1", "no permission for a new namespace"),
+        ("exit 0", "it ended at once"),
+    ],
+)
+def test_where_bubblewrap_does_not_work_the_weak_one_must_be_asked_for(tmp_path, bwrap, why):
+    if WHY_NOT["weak"]:
+        pytest.skip(WHY_NOT["weak"])
+    if bwrap is not None:
+        (tmp_path / "bwrap").write_text(f"#!/bin/sh\n{bwrap}\n")
+        (tmp_path / "bwrap").chmod(0o755)
+    code = f"WHY = {why!r}\n{REFUSES}"
+    environment = {**os.environ, "PATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -315,6 +334,7 @@ def containers(inner):
 values = st.recursive(hashable, containers, max_leaves=10)
 
 
+@settings(max_examples=50)
 @given(values)
 def test_what_crosses_the_border_comes_out_the_same(value):
     side = border.Side()
@@ -328,6 +348,7 @@ json_like = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.fixed_dictionaries({"root": json_like, "nodes": st.lists(st.lists(json_like))}) | json_like)
 def test_a_malformed_message_is_refused_in_one_way(message):
     known = [[], {}, (1,)]

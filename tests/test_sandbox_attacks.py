@@ -45,10 +45,11 @@ ATTACKS, SCRIPTS = attacks()
 FILL_THEIR_LIMITS = {
     "a loop without end in the test", "a result that doubles", "closes its output and goes on", "colliding keys",
     "deep folders", "deep recursion", "flood of many files", "flood of standard error",
-    "fork bomb whose processes run away", "huge integer", "infinite loop at load", "infinite loop that ignores signals",
+    "fork bomb", "fork bomb whose processes run away", "huge integer", "infinite loop at load",
+    "infinite loop that ignores signals",
     "memory bomb that goes on", "never ends after printing", "output flood", "reads no input, floods errors", "sleep",
 }  # fmt: skip
-"""Like "infinite loop" and "fork bomb", each takes a second or two, most of it waiting."""
+"""Like "infinite loop", each takes a second or two, most of it waiting."""
 
 
 def names(programs):

@@ -150,7 +150,9 @@ def _graded(
             peak = max(peak, used["memory_mib"])
     except SandboxFault as error:
         outcomes, fault = [], str(error)
-    return Verdict(outcomes=tuple(outcomes), isolation=pool.facts, seconds=spent, memory_mib=peak or None, fault=fault)
+    return Verdict(
+        outcomes=tuple(outcomes), isolation=pool.in_force, seconds=spent, memory_mib=peak or None, fault=fault
+    )
 
 
 def _examined(bench: Bench, job: dict[str, Any], tests: int, until: float) -> list[Outcome]:

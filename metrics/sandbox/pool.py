@@ -50,7 +50,7 @@ class Zygote:
         theirs.close()
         try:
             self.orders.settimeout(START_SECONDS)
-            self.facts: dict[str, Any] = json.loads(self.orders.recv(MESSAGE) or b"null")
+            self.facts: dict[str, bool] = json.loads(self.orders.recv(MESSAGE) or b"null")
         except (OSError, ValueError) as error:
             self.facts = {}
             self.complaint = self.complaint or str(error).encode()
@@ -197,6 +197,7 @@ class Pool:
         self.lock = threading.Lock()
         self.turns = threading.BoundedSemaphore(self.parallel)
         self.zygote: Zygote | None = None
+        self.facts: dict[str, bool] = {}
         self.spare: list[tuple[bool, Bench]] = []
 
     @contextlib.contextmanager
@@ -216,17 +217,12 @@ class Pool:
                 bench.end()
 
     @property
-    def facts(self) -> str:
-        """The isolation in words, with what of it is in force.
-
-        Raises:
-            SandboxFault: It does not start.
-        """
-        facts = self._running().facts
-        if self.isolation.name == "bubblewrap":
-            return "bubblewrap"
-        network = "network" if facts["network"] else "no network"
-        return f"weak ({network}, {'a user of its own' if facts['user'] else 'the same user'})"
+    def in_force(self) -> str:
+        """The isolation in words, with what of it is in force; its name alone before it has ever started."""
+        if self.isolation.name == "bubblewrap" or not self.facts:
+            return self.isolation.name
+        network = "network" if self.facts["network"] else "no network"
+        return f"weak ({network}, {'a user of its own' if self.facts['user'] else 'the same user'})"
 
     def end(self) -> None:
         """End all processes."""
@@ -285,5 +281,7 @@ class Pool:
 
     def _running(self) -> Zygote:
         with self.lock:
-            self.zygote = self.zygote or Zygote(self.isolation)
+            if self.zygote is None:
+                self.zygote = Zygote(self.isolation)
+                self.facts = self.zygote.facts
             return self.zygote
