@@ -106,7 +106,7 @@ ISOLATIONS: dict[str, Isolation] = {"bubblewrap": Bubblewrap(), "weak": Weak()}
 
 def _python(walls: str) -> list[str]:
     """Return the command of the interpreter that forks; it takes nothing from the environment."""
-    return [_executable(), "-s", "-S", "-P", "-B", str(INSIDE / "zygote.py"), walls, *_packages()]
+    return [_executable(), "-s", "-S", "-P", "-B", str(INSIDE / "zygote.py"), walls, str(os.getpid()), *_packages()]
 
 
 def _packages() -> list[str]:

@@ -64,7 +64,7 @@ class Zygote:
             command, environment = isolation.command(self.folder), isolation.environment(self.folder)
             self.process = subprocess.Popen(
                 command,
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env=environment,
@@ -121,8 +121,9 @@ class Cell:
             told = json.loads(self.control.recv(MESSAGE) or b"null")
         except (OSError, ValueError) as error:
             raise SandboxFault(f"a cell does not answer: {error}") from None
-        if told is None or told["fault"]:
-            raise SandboxFault(told["fault"] if told else "a cell has ended before it was ready")
+        fault = (told or {}).get("fault", "a cell has ended before it was ready")
+        if fault:
+            raise SandboxFault(fault)
         if select.select([self.control], [], [], 0)[0]:
             raise SandboxFault("a cell has ended before it was used")
 

@@ -1,16 +1,16 @@
 """A cell: one process behind walls, which plays one role and is ended with all that it has started.
 
-Who ordered it holds the other end of `control`: it hears there that the cell is ready, and by a word or by closing it
-has the cell ended. The process in the cell gets `link` and `extra`, and nothing else of this one.
+Who ordered it holds the other end of `control`: it hears there that the cell is ready, and has the cell ended by closing
+it for writing. The process in the cell gets `link` and `extra`, and nothing else of this one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
-import signal
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ import guest
 import script
 import walls
 
-WALLS = {
+WALLS: dict[tuple[str, str], Callable[[], Any]] = {
     ("namespaces", "guest"): walls.Namespaces,
     ("namespaces", "script"): walls.Namespaces,
     ("namespaces", "examiner"): walls.Outside,
@@ -33,78 +33,106 @@ ROLES: dict[str, Callable[[socket.socket, socket.socket, dict[str, float]], int 
     "examiner": examiner.main,
     "script": script.main,
 }
-LINK, EXTRA, HIGH = 3, 4, 100
+LINK, EXTRA, CONTROL, FREE = 3, 4, 5, 10
+
+
+class Cell:
+    """One process, as the one that has forked it sees it.
+
+    Args:
+        order: `{"role", "limits"}`.
+        kind: Of walls: "namespaces" or "users".
+        descriptors: Control, link and extra; they are closed here.
+    """
+
+    def __init__(self, order: dict[str, Any], kind: str, descriptors: Sequence[int]) -> None:
+        self.control = socket.socket(fileno=descriptors[0])
+        self.walls = WALLS[kind, order["role"]]()
+        self.child = 0
+        try:
+            self.child = self.walls.fork()
+        except OSError as error:
+            _tell(self.control, {"fault": str(error)})
+        else:
+            if not self.child:
+                _enter(self.walls, order, descriptors)
+            self.ended = os.pidfd_open(self.child)
+        for descriptor in descriptors[1:]:
+            os.close(descriptor)
+
+    def end(self) -> None:
+        """Kill all that lives in the cell, tell what it used, and clean up."""
+        by_itself = os.waitid(os.P_PID, self.child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        os.close(self.ended)
+        _, status, used = self.walls.end(self.child)
+        report = {
+            "code": os.waitstatus_to_exitcode(status) if by_itself else None,
+            "memory_mib": used.ru_maxrss / 1024,
+            "cpu_seconds": used.ru_utime + used.ru_stime,
+        }
+        _tell(self.control, report)
+        self.control.close()
+        self.walls.sweep()
+
+
+class Keeper:
+    """Keeps cells, and ends each that has ended by itself or that is to end."""
+
+    def __init__(self) -> None:
+        self.poll = select.poll()
+        self.cells: dict[int, Cell] = {}
+
+    def keep(self, cell: Cell) -> None:
+        """Take in a cell."""
+        if not cell.child:
+            cell.control.close()
+            return
+        for descriptor in (cell.control.fileno(), cell.ended):
+            self.poll.register(descriptor, select.POLLIN)
+            self.cells[descriptor] = cell
+
+    def wait(self) -> None:
+        """Wait for something to happen; end the cells that it concerns."""
+        for descriptor, _ in self.poll.poll():
+            if (cell := self.cells.get(descriptor)) is not None:
+                for gone in (cell.control.fileno(), cell.ended):
+                    self.poll.unregister(gone)
+                    del self.cells[gone]
+                cell.end()
 
 
 def supervise(order: dict[str, Any], kind: str, descriptors: Sequence[int]) -> None:
-    """Build the cell, tell that it is ready, wait for its end, and tell what it used; ends this process."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    control = socket.socket(fileno=descriptors[0])
-    around = WALLS[kind, order["role"]]()
-    child = 0
-    try:
-        around.build(order["limits"])
-        told, tell = os.pipe()
-        child = os.fork()
-        if not child:
-            _enter(around, order, descriptors[1:], tell)
-        for descriptor in (tell, *descriptors[1:]):
-            os.close(descriptor)
-        fault = os.read(told, 1 << 12).decode()
-    except OSError as error:
-        fault = str(error)
-    with contextlib.suppress(OSError):  # whoever ordered this may have gone
-        control.send(json.dumps({"fault": fault}).encode())
-        if child and not fault:
-            _wait(control, child)
-    report = _end(around, child) if child else {}
-    with contextlib.suppress(OSError):
-        control.send(json.dumps(report).encode())
-    control.close()
-    if child:
-        around.sweep()
+    """Keep one cell, and end this process with it."""
+    keeper = Keeper()
+    keeper.keep(Cell(order, kind, descriptors))
+    while keeper.cells:
+        keeper.wait()
     os._exit(0)
 
 
-def _wait(control: socket.socket, child: int) -> None:
-    """Wait for the word to end, or for the child's own end."""
-    end = os.pidfd_open(child)
-    poll = select.poll()
-    poll.register(control, select.POLLIN)
-    poll.register(end, select.POLLIN)
-    poll.poll()
-    os.close(end)
+def _tell(control: socket.socket, said: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # whoever ordered the cell may have gone
+        control.send(json.dumps(said).encode())
 
 
-def _end(around: Any, child: int) -> dict[str, float]:
-    ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    _, status, used = around.end(child)
-    return {
-        "code": os.waitstatus_to_exitcode(status) if ended else None,
-        "memory_mib": used.ru_maxrss / 1024,
-        "cpu_seconds": used.ru_utime + used.ru_stime,
-    }
-
-
-def _enter(around: Any, order: dict[str, Any], descriptors: Sequence[int], tell: int) -> None:
+def _enter(around: Any, order: dict[str, Any], descriptors: Sequence[int]) -> None:
     """Keep only what the role needs, close the door, and play the role; ends this process."""
     code = 1
     try:
-        for number, descriptor in enumerate((*descriptors, tell)):
-            os.dup2(descriptor, HIGH + number)
-        os.closerange(LINK, HIGH)
-        for number in range(3):
-            os.dup2(HIGH + number, LINK + number)
-        os.closerange(HIGH, HIGH + 3)
-        tell = LINK + 2
+        control, link, extra = (fcntl.fcntl(descriptor, fcntl.F_DUPFD, FREE) for descriptor in descriptors)
+        for number, descriptor in ((LINK, link), (EXTRA, extra), (CONTROL, control)):
+            os.dup2(descriptor, number)
+        os.closerange(CONTROL + 1, os.sysconf("SC_OPEN_MAX"))
+        told = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=CONTROL)
         try:
             around.enter(order["limits"])
         except OSError as error:
-            os.write(tell, str(error).encode())
+            _tell(told, {"fault": str(error)})
             return
-        os.close(tell)
-        link, extra = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=n) for n in (LINK, EXTRA))
-        code = ROLES[order["role"]](link, extra, order["limits"]) or 0
+        _tell(told, {"fault": ""})
+        told.close()
+        ours, other = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=n) for n in (LINK, EXTRA))
+        code = ROLES[order["role"]](ours, other, order["limits"]) or 0
     except BaseException:  # a role that fails has failed; nothing of it may go up to the zygote
         code = 1
     finally:

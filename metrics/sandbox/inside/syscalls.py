@@ -35,6 +35,19 @@ SECCOMP, FILTER = 22, 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def clone_number() -> int:
+    """Return the number of `clone`.
+
+    Raises:
+        OSError: It is not known for this machine.
+    """
+    if platform.machine() not in MACHINES:
+        raise OSError(
+            errno.ENOSYS, f"the calls of a {platform.machine()} are not known, only those of {list(MACHINES)}"
+        )
+    return CLONE[MACHINES[platform.machine()][0]]
+
+
 def _filter() -> bytes | None:
     """Return the filter of this machine, `None` for one whose numbers are not known here."""
     column, architecture = MACHINES.get(platform.machine(), (0, 0))

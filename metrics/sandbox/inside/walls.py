@@ -20,11 +20,15 @@ NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000
 NOSUID_NODEV, READONLY = 2 | 4, 1
 PDEATHSIG, DUMPABLE, NO_NEW_PRIVS, SUBREAPER = 1, 4, 38, 36
 FIRST_USER = 1_900_000_000
-"""No system gives out users from here on; to it the number of the supervising process is added."""
+"""No system gives out users from here on; to it the number of a process is added."""
 NOBODY = 65534
 OPEN_FILES = 64
 FILES = 1000
+FELLOWS = 64
+"""Processes that the examiner's user may have beside its own: the zygote, and other examiners."""
 _libc = ctypes.CDLL(None, use_errno=True)
+_python = ctypes.PyDLL(None, use_errno=True)
+_python.syscall.restype = ctypes.c_long
 
 
 def _call(name: str, *args: Any) -> None:
@@ -46,12 +50,11 @@ def become(user: int) -> None:
     set_process(DUMPABLE, 1)  # else /proc/self belongs to root
 
 
-def new_namespaces(flags: int, user: int) -> None:
-    """Enter new namespaces, a user namespace among them, in which this user is called `user`."""
-    here, group = os.getuid(), os.getgid()
-    _call("unshare", NEWUSER | flags)
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {here} 1"), ("gid_map", f"{user} {group} 1")):
-        _tell_kernel(f"/proc/self/{name}", text)
+def _name_user(name: int, user: int, group: int) -> None:
+    """Let this process's user be called `name` in the user namespace that it has just entered."""
+    _tell_kernel("/proc/self/setgroups", "deny")
+    _tell_kernel("/proc/self/uid_map", f"{name} {user} 1")
+    _tell_kernel("/proc/self/gid_map", f"{name} {group} 1")
 
 
 def _tell_kernel(path: str, text: str) -> None:
@@ -63,10 +66,10 @@ def _tell_kernel(path: str, text: str) -> None:
 def without_network() -> bool:
     """Leave the network, where the kernel lets this user; return whether it did."""
     with contextlib.suppress(OSError):
-        if os.getuid():
-            new_namespaces(NEWNET, os.getuid())
-        else:
-            _call("unshare", NEWNET)
+        user, group = os.getuid(), os.getgid()
+        _call("unshare", NEWNET | (NEWUSER if user else 0))
+        if user:
+            _name_user(user, user, group)
         return True
     return False
 
@@ -96,18 +99,34 @@ def limit(limits: dict[str, float], processes: int) -> None:
         resource.setrlimit(which, (bound, bound))
 
 
+def fork_into(namespaces: int) -> int:
+    """Fork, as `os.fork` does, but let the child be the first process of new namespaces.
+
+    `unshare` cannot do that without a process in between, whose fork would cost as much again.
+    """
+    number = ctypes.c_long(syscalls.clone_number())
+    _python.PyOS_BeforeFork()
+    child = int(_python.syscall(number, ctypes.c_long(NEWUSER | namespaces | signal.SIGCHLD), *[ctypes.c_long(0)] * 4))
+    if child:
+        _python.PyOS_AfterFork_Parent()
+    else:
+        _python.PyOS_AfterFork_Child()
+    if child < 0:
+        raise OSError(ctypes.get_errno(), f"clone: {os.strerror(ctypes.get_errno())}")
+    return child
+
+
 class Outside:
     """No cell of its own, for the tests: they are trusted, what they get is not, so that they have limits too."""
 
-    def build(self, limits: dict[str, float]) -> None:
-        """Build nothing."""
+    def fork(self) -> int:
+        """Return the child's number, or 0 in the child."""
+        return os.fork()
 
     def enter(self, limits: dict[str, float]) -> None:
         """Give up what rights there are."""
         os.setsid()
-        if not os.getuid():
-            become(FIRST_USER + os.getpid())
-        limit(limits, int(limits["processes"]))
+        limit(limits, int(limits["processes"]) + FELLOWS)
         drop_rights()
 
     def end(self, child: int) -> Any:
@@ -122,18 +141,18 @@ class Outside:
 class Namespaces(Outside):
     """A cell in namespaces of its own, inside of bubblewrap: no other process, no file but a private /tmp."""
 
-    def build(self, limits: dict[str, float]) -> None:
-        """Enter the cell; the next child is its first process."""
-        if not os.getuid():
-            become(FIRST_USER + os.getpid())
-        new_namespaces(NEWNS | NEWIPC | NEWPID | NEWNET, NOBODY)
+    def fork(self) -> int:
+        """Return the child's number, or 0 in the child, which is the first process of the cell."""
+        self.user, self.group = os.getuid(), os.getgid()
+        return fork_into(NEWNS | NEWIPC | NEWPID | NEWNET)
+
+    def enter(self, limits: dict[str, float]) -> None:
+        """Furnish the cell, and close its door from within."""
+        _name_user(NOBODY, self.user, self.group)
         _tell_kernel("/proc/sys/user/max_user_namespaces", "0")
         size = f"size={int(limits['file_mib'])}m,nr_inodes={FILES},mode=1777"
         _call("mount", b"tmpfs", b"/tmp", b"tmpfs", NOSUID_NODEV, size.encode())
         _call("mount", b"tmpfs", b"/proc", b"tmpfs", NOSUID_NODEV | READONLY, b"size=4k,mode=555")
-
-    def enter(self, limits: dict[str, float]) -> None:
-        """Close the door of the cell, in its first process."""
         os.setsid()
         os.chdir("/tmp")
         limit(limits, int(limits["processes"]))
@@ -143,13 +162,14 @@ class Namespaces(Outside):
 class Users:
     """A cell held by limits alone and, where the grader is root, by a user of its own."""
 
-    def build(self, limits: dict[str, float]) -> None:
-        """Make the private folder."""
-        set_process(SUBREAPER, 1)  # what the program leaves behind becomes a child of this process
+    def fork(self) -> int:
+        """Return the child's number, or 0 in the child; what the child will leave behind becomes this process's."""
+        set_process(SUBREAPER, 1)
         self.user = 0 if os.getuid() else FIRST_USER + os.getpid()
         self.folder = tempfile.mkdtemp(prefix="cell-")
         if self.user:
             os.chown(self.folder, self.user, self.user)
+        return os.fork()
 
     def enter(self, limits: dict[str, float]) -> None:
         """Become the other user, and set the limits."""

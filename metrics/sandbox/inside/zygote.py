@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -40,36 +41,62 @@ def f(items: List[int], x) -> int:
 """
 
 
-def main() -> None:
-    """Fork a cell for each order, until there are no more."""
+def main(kind: str, number: int, packages: list[str]) -> None:
+    """Fork a cell for each order, until there are no more.
+
+    Args:
+        kind: Of walls: "namespaces" or "users".
+        number: Of the process that orders; no two have the same at a time.
+        packages: Folders of packages that programs find beside the standard library.
+    """
     orders = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-    kind = sys.argv[1]
     walls.set_process(walls.PDEATHSIG, signal.SIGKILL)
+    own_user = kind == "namespaces" or not os.getuid()
     network = kind == "users" and not walls.without_network()
-    walls.set_process(walls.DUMPABLE, int(kind != "users"))  # a program of the same user cannot look into this process
-    for name in USUAL.split():
-        __import__(name)
-    for package in map(Path, sys.argv[2:]):
-        sys.path.append(str(package.parent))
-        __import__(package.name)
-        sys.path.pop()
+    _import(packages)
     _warm_up()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    if kind == "namespaces" and not os.getuid():
+        walls.become(walls.FIRST_USER + number)
+    walls.set_process(walls.DUMPABLE, int(kind == "namespaces"))  # else programs of the same user could look into it
     gc.collect()
     gc.freeze()
     for descriptor in (1, 2):
         os.dup2(0, descriptor)
-    orders.send(json.dumps({"network": network, "user": not os.getuid() or kind != "users"}).encode())
+    orders.send(json.dumps({"network": network, "user": own_user}).encode())
+    _serve(orders, kind)
+
+
+def _serve(orders: socket.socket, kind: str) -> None:
+    """Take orders; supervisors of single cells are not waited for, cells are."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL if kind == "namespaces" else signal.SIG_IGN)
+    keeper = cell.Keeper()
+    keeper.poll.register(orders, select.POLLIN)
     while True:
+        keeper.wait()
+        if not select.select([orders], [], [], 0)[0]:
+            continue
         message, descriptors, _, _ = socket.recv_fds(orders, 1 << 16, 3)
         if not message:
             return
+        if kind == "namespaces":
+            keeper.keep(cell.Cell(json.loads(message), kind, descriptors))
+            continue
         if not os.fork():
             orders.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             cell.supervise(json.loads(message), kind, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _import(packages: list[str]) -> None:
+    for name in USUAL.split():
+        __import__(name)
+    for package in map(Path, packages):
+        sys.path.append(str(package.parent))
+        __import__(package.name)
+        sys.path.pop()
 
 
 def _warm_up() -> None:
@@ -99,4 +126,4 @@ def _warm_up() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
