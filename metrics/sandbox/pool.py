@@ -133,7 +133,7 @@ class Cell:
             self.used = {}
             with self.control, contextlib.suppress(OSError, ValueError):
                 self.control.shutdown(socket.SHUT_WR)
-                while told := self.control.recv(MESSAGE):
+                while "code" not in self.used and (told := self.control.recv(MESSAGE)):
                     self.used |= json.loads(told)
         return self.used if "code" in self.used else {}
 

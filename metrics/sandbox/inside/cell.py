@@ -1,13 +1,14 @@
 """A cell: one process behind walls, which plays one role and is ended with all that it has started.
 
-Who ordered it holds the other end of `control`: it hears there that the cell is ready, and has the cell ended by closing
-it for writing. The process in the cell gets `link` and `extra`, and nothing else of this one.
+Who ordered it holds the other end of `control`: it hears there that the cell is ready, and has the cell ended by
+closing it for writing. The process in the cell gets `link` and `extra`, and nothing else of this one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import select
@@ -26,7 +27,7 @@ WALLS: dict[tuple[str, str], Callable[[], Any]] = {
     ("namespaces", "examiner"): walls.Outside,
     ("users", "guest"): walls.Users,
     ("users", "script"): walls.Users,
-    ("users", "examiner"): walls.Users,
+    ("users", "examiner"): walls.Outside,
 }
 ROLES: dict[str, Callable[[socket.socket, socket.socket, dict[str, float]], int | None]] = {
     "guest": guest.main,
@@ -101,13 +102,20 @@ class Keeper:
                 cell.end()
 
 
-def supervise(order: dict[str, Any], kind: str, descriptors: Sequence[int]) -> None:
-    """Keep one cell, and end this process with it."""
-    keeper = Keeper()
-    keeper.keep(Cell(order, kind, descriptors))
-    while keeper.cells:
-        keeper.wait()
-    os._exit(0)
+def in_process_of_its_own(order: dict[str, Any], kind: str, descriptors: Sequence[int]) -> int:
+    """Return the number of a process that keeps one cell, and ends with it: it will be given the cell's orphans."""
+    if not (forked := os.fork()):
+        bounds = [2, *sorted(descriptors), os.sysconf("SC_OPEN_MAX")]
+        for low, high in itertools.pairwise(bounds):
+            os.closerange(low + 1, high)  # other cells' ends are not to be held open here
+        keeper = Keeper()
+        keeper.keep(Cell(order, kind, descriptors))
+        while keeper.cells:
+            keeper.wait()
+        os._exit(0)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return forked
 
 
 def _tell(control: socket.socket, said: dict[str, Any]) -> None:

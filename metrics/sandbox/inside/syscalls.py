@@ -42,9 +42,7 @@ def clone_number() -> int:
         OSError: It is not known for this machine.
     """
     if platform.machine() not in MACHINES:
-        raise OSError(
-            errno.ENOSYS, f"the calls of a {platform.machine()} are not known, only those of {list(MACHINES)}"
-        )
+        raise OSError(errno.ENOSYS, f"{platform.machine()} is none of {', '.join(MACHINES)}")
     return CLONE[MACHINES[platform.machine()][0]]
 
 

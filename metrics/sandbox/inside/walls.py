@@ -126,6 +126,8 @@ class Outside:
     def enter(self, limits: dict[str, float]) -> None:
         """Give up what rights there are."""
         os.setsid()
+        if not os.getuid():
+            _become_other(FIRST_USER + os.getpid())
         limit(limits, int(limits["processes"]) + FELLOWS)
         drop_rights()
 
@@ -177,9 +179,8 @@ class Users:
         os.chdir(self.folder)
         os.environ["HOME"] = os.environ["TMPDIR"] = tempfile.tempdir = self.folder
         if self.user:
-            _open_library()  # the user may be unable to walk to it
-            become(self.user)
-        others = 0 if self.user else sum(tasks for _, user, _, tasks in _processes() if user == os.getuid())
+            _become_other(self.user)
+        others = 0 if self.user else _tasks_of(os.getuid())
         limit(limits, others + int(limits["processes"]))
         drop_rights()
 
@@ -191,11 +192,10 @@ class Users:
             _stop_descendants()
         os.kill(child, signal.SIGKILL)
         used = os.wait4(child, 0)
-        while left := _descendants():
+        while left := set() if self.user else _descendants():
             _signal(left, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
+            _reap(os.WNOHANG)
+        _reap(0)
         return used
 
     def sweep(self) -> None:
@@ -217,13 +217,14 @@ class Users:
         os.waitpid(killer, 0)
 
 
-def _open_library() -> None:
-    """Let imports go through open folders, the packages' own among them."""
+def _become_other(user: int) -> None:
+    """Become a user who may be unable to walk to Python's library: let imports go through folders opened before."""
     doors = {path: f"/proc/self/fd/{os.open(path, os.O_RDONLY)}" for path in sys.path if os.path.isdir(path)}
     sys.path[:] = doors.values()
     for package in [module for module in sys.modules.values() if hasattr(module, "__path__")]:
         paths = map(Path, package.__path__)
         package.__path__ = [f"{doors.get(str(path.parent), path.parent)}/{path.name}" for path in paths]
+    become(user)
 
 
 def _signal(processes: set[int], number: int) -> None:
@@ -243,7 +244,7 @@ def _stop_descendants() -> None:
 def _descendants() -> set[int]:
     """Return the numbers of this process's children, of theirs, and so on."""
     children: dict[int, list[int]] = {}
-    for pid, _, parent, _ in _processes():
+    for pid, parent, _ in _processes():
         children.setdefault(parent, []).append(pid)
     found: list[int] = [*children.get(os.getpid(), ())]
     for pid in found:  # grows while it is worked through
@@ -251,10 +252,24 @@ def _descendants() -> set[int]:
     return set(found)
 
 
-def _processes() -> Iterator[tuple[int, int, int, int]]:
-    """Yield number, user, parent and tasks of every process that can be seen."""
-    for entry in os.scandir("/proc"):
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(entry.name)
-            fields = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
-            yield pid, entry.stat().st_uid, int(fields[1]), int(fields[17])
+def _reap(options: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, options)[0]:
+            pass
+
+
+def _processes() -> Iterator[tuple[int, int, int]]:
+    """Yield number, parent and tasks of every process that can be seen."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb", buffering=0) as file:
+            fields = file.read(1 << 12).rpartition(b")")[2].split()
+            yield int(name), int(fields[1]), int(fields[17])
+
+
+def _tasks_of(user: int) -> int:
+    """Return how many processes and threads a user has."""
+    found = 0
+    for pid, _, tasks in _processes():
+        with contextlib.suppress(OSError):
+            found += tasks * (os.stat(f"/proc/{pid}").st_uid == user)
+    return found

@@ -68,26 +68,22 @@ def main(kind: str, number: int, packages: list[str]) -> None:
 
 
 def _serve(orders: socket.socket, kind: str) -> None:
-    """Take orders; supervisors of single cells are not waited for, cells are."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL if kind == "namespaces" else signal.SIG_IGN)
-    keeper = cell.Keeper()
+    """Take orders until there are no more."""
+    keeper, keepers = cell.Keeper(), set[int]()
     keeper.poll.register(orders, select.POLLIN)
     while True:
         keeper.wait()
+        keepers -= {pid for pid in keepers if os.waitpid(pid, os.WNOHANG)[0]}
         if not select.select([orders], [], [], 0)[0]:
             continue
         message, descriptors, _, _ = socket.recv_fds(orders, 1 << 16, 3)
         if not message:
             return
-        if kind == "namespaces":
-            keeper.keep(cell.Cell(json.loads(message), kind, descriptors))
-            continue
-        if not os.fork():
-            orders.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            cell.supervise(json.loads(message), kind, descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
+        order = json.loads(message)
+        if kind == "users" and order["role"] != "examiner":
+            keepers.add(cell.in_process_of_its_own(order, kind, descriptors))
+        else:
+            keeper.keep(cell.Cell(order, kind, descriptors))
 
 
 def _import(packages: list[str]) -> None:
