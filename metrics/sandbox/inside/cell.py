@@ -82,6 +82,13 @@ class Keeper:
     def __init__(self) -> None:
         self.poll = select.poll()
         self.cells: dict[int, Cell] = {}
+        self.keepers: dict[int, int] = {}
+
+    def reap_later(self, keeper: int) -> None:
+        """Take note of another keeper, whose end is to be seen."""
+        ended = os.pidfd_open(keeper)
+        self.poll.register(ended, select.POLLIN)
+        self.keepers[ended] = keeper
 
     def keep(self, cell: Cell) -> None:
         """Take in a cell."""
@@ -100,6 +107,10 @@ class Keeper:
                     self.poll.unregister(gone)
                     del self.cells[gone]
                 cell.end()
+            elif descriptor in self.keepers:
+                self.poll.unregister(descriptor)
+                os.close(descriptor)
+                os.waitpid(self.keepers.pop(descriptor), 0)
 
 
 def in_process_of_its_own(order: dict[str, Any], kind: str, descriptors: Sequence[int]) -> int:

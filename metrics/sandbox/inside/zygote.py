@@ -69,11 +69,10 @@ def main(kind: str, number: int, packages: list[str]) -> None:
 
 def _serve(orders: socket.socket, kind: str) -> None:
     """Take orders until there are no more."""
-    keeper, keepers = cell.Keeper(), set[int]()
+    keeper = cell.Keeper()
     keeper.poll.register(orders, select.POLLIN)
     while True:
         keeper.wait()
-        keepers -= {pid for pid in keepers if os.waitpid(pid, os.WNOHANG)[0]}
         if not select.select([orders], [], [], 0)[0]:
             continue
         message, descriptors, _, _ = socket.recv_fds(orders, 1 << 16, 3)
@@ -81,7 +80,7 @@ def _serve(orders: socket.socket, kind: str) -> None:
             return
         order = json.loads(message)
         if kind == "users" and order["role"] != "examiner":
-            keepers.add(cell.in_process_of_its_own(order, kind, descriptors))
+            keeper.reap_later(cell.in_process_of_its_own(order, kind, descriptors))
         else:
             keeper.keep(cell.Cell(order, kind, descriptors))
 
