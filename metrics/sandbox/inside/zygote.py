@@ -26,11 +26,7 @@ import walls
 
 sys.path.pop()
 
-USUAL = (
-    "abc array bisect calendar cmath collections copy dataclasses datetime decimal enum fractions functools hashlib "
-    "heapq io itertools json math numbers operator queue random re statistics string struct textwrap threading time "
-    "typing"
-)
+USUAL = "bisect collections copy datetime functools heapq itertools math operator random re string time typing"
 """Modules that programs import; those that are loaded here cost a grade nothing."""
 
 WARMING = """
