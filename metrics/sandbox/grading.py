@@ -9,12 +9,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from lbt_dspy.errors import UserError, check_choice
+from lbt_dspy.metrics.sandbox.cells import SandboxFault
 from lbt_dspy.metrics.sandbox.inside import border
 from lbt_dspy.metrics.sandbox.isolation import ISOLATIONS
-from lbt_dspy.metrics.sandbox.pool import Bench, Pool, SandboxFault
+from lbt_dspy.metrics.sandbox.pool import Bench, Examiner, Pool
 from lbt_dspy.metrics.sandbox.records import MIB, Limits, Outcome, Verdict
 
 STDERR_KEPT = 2000
@@ -158,18 +159,20 @@ def _graded(
 def _examined(bench: Bench, job: dict[str, Any], tests: int, until: float) -> list[Outcome]:
     """Have the examiner run the tests, and return what it tells; what it does not tell has failed."""
     outcomes: list[Outcome] = []
-    left = "the process of the tests has ended"
+    examiner = cast(Examiner, bench.examiner)
+    left = Outcome(passed=False, error="the process of the tests has ended")
     try:
-        bench.desk.settimeout(max(0.01, until - time.monotonic()))
-        border.send(bench.desk, json.dumps(job).encode())
+        examiner.desk.settimeout(max(0.01, until - time.monotonic()))
+        examiner.begin(json.dumps(job).encode(), bench.link)
         while len(outcomes) < tests:
-            bench.desk.settimeout(max(0.001, until - time.monotonic()))
-            outcomes.append(_outcome(json.loads(border.receive(bench.desk, 1 << 24))))
+            examiner.desk.settimeout(max(0.001, until - time.monotonic()))
+            outcomes.append(_outcome(json.loads(border.receive(examiner.desk, 1 << 24))))
+        examiner.busy = False
     except TimeoutError:
-        return outcomes + [_out_of_time(bench.limits)] * (tests - len(outcomes))
+        left = _out_of_time(bench.limits)
     except (OSError, EOFError):
         pass
-    return outcomes + [Outcome(passed=False, error=left)] * (tests - len(outcomes))
+    return outcomes + [left] * (tests - len(outcomes))
 
 
 def _outcome(told: dict[str, str | None]) -> Outcome:
@@ -184,16 +187,16 @@ def _outcome(told: dict[str, str | None]) -> Outcome:
 def _printed(bench: Bench, job: dict[str, Any], expected: str, until: float) -> Outcome:
     """Have a script run, and compare its output."""
     with contextlib.suppress(OSError):
-        bench.desk.settimeout(max(0.01, until - time.monotonic()))
-        border.send(bench.desk, json.dumps(job).encode())
+        bench.link.settimeout(max(0.01, until - time.monotonic()))
+        border.send(bench.link, json.dumps(job).encode())
     printed, complaint = bytearray(), bytearray()
     control, most = bench.program.control, bench.limits.output_mib * MIB
     with selectors.DefaultSelector() as selector:
-        for source in (control, bench.output, bench.desk):
+        for source in (control, bench.output, bench.link):
             selector.register(source, selectors.EVENT_READ)
         while True:
             ready = {key.fileobj for key, _ in selector.select(max(0.0, until - time.monotonic()))}
-            for source, kept in ((bench.output, printed), (bench.desk, complaint)):
+            for source, kept in ((bench.output, printed), (bench.link, complaint)):
                 if source in ready and not _moved(source, kept):
                     selector.unregister(source)
             del complaint[:-STDERR_KEPT]

@@ -1,152 +1,63 @@
-"""Cells that are ready before they are needed: each holds one grade, and is ended with it."""
+"""Cells that are ready before they are needed: each holds one program, and is ended with it."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import os
-import select
 import socket
-import subprocess
-import tempfile
 import threading
 from dataclasses import dataclass
 from typing import Any
 
-from lbt_dspy.metrics.sandbox.isolation import ISOLATIONS, Isolation
+from lbt_dspy.metrics.sandbox.cells import Cell, SandboxFault, Zygote
+from lbt_dspy.metrics.sandbox.inside import border
+from lbt_dspy.metrics.sandbox.isolation import ISOLATIONS
 from lbt_dspy.metrics.sandbox.records import Limits
 
 PARALLEL = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-START_SECONDS = 30.0
-MESSAGE = 1 << 16
+JOBS = 100
+"""Jobs of one examiner, before it makes room for a fresh one."""
 
 
-class SandboxFault(Exception):  # noqa: N818 - no error of the caller's
-    """The sandbox cannot start, or has broken down: nothing is known of the program."""
+@dataclass(kw_only=True)
+class Examiner:
+    """The process of the tests. No program's code runs there, so that one which has ended its job gets another."""
 
+    limits: Limits
+    cell: Cell
+    desk: socket.socket
+    jobs: int = 0
+    busy: bool = False
 
-class Zygote:
-    """The interpreter inside the isolation that forks a cell for each order.
+    def begin(self, job: bytes, link: socket.socket) -> None:
+        """Give it a job, and its end of the border."""
+        self.busy = True
+        self.jobs += 1
+        socket.send_fds(self.desk, [b"j"], [link.fileno()])
+        border.send(self.desk, job)
 
-    Args:
-        isolation: What holds it.
-
-    Raises:
-        SandboxFault: It does not start; the reason is given as the isolation gave it.
-    """
-
-    def __init__(self, isolation: Isolation) -> None:
-        self.folder = tempfile.mkdtemp(prefix="lbt-sandbox-")
-        os.chmod(self.folder, 0o711)
-        self.orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.lock = threading.Lock()
-        self.process: subprocess.Popen[bytes] | None = None
-        self.complaint = b""
-        started = threading.Event()
-        self.keeper = threading.Thread(target=self._keep, args=(isolation, theirs, started), daemon=True)
-        self.keeper.start()
-        started.wait()
-        theirs.close()
-        try:
-            self.orders.settimeout(START_SECONDS)
-            self.facts: dict[str, bool] = json.loads(self.orders.recv(MESSAGE) or b"null")
-        except (OSError, ValueError) as error:
-            self.facts = {}
-            self.complaint = self.complaint or str(error).encode()
-        if not self.facts:
-            self.end()
-            raise SandboxFault(self.complaint.decode(errors="replace").strip()[-500:] or "it ended at once")
-
-    def _keep(self, isolation: Isolation, theirs: socket.socket, started: threading.Event) -> None:
-        """Start the process and wait for its end: it lives no longer than the thread that starts it (`man 2 prctl`)."""
-        try:
-            command, environment = isolation.command(self.folder), isolation.environment(self.folder)
-            self.process = subprocess.Popen(
-                command,
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env=environment,
-                cwd="/",
-                start_new_session=True,
-            )
-        except OSError as error:
-            self.complaint = str(error).encode()
-            theirs.shutdown(socket.SHUT_RDWR)
-            return
-        finally:
-            started.set()
-        _, complaint = self.process.communicate()
-        self.complaint = complaint
-
-    def order(self, role: str, limits: Limits, link: socket.socket, extra: socket.socket) -> Cell:
-        """Have a cell made that plays a role; its end of `link`, and `extra`, are its own from here on."""
-        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        order = json.dumps({"role": role, "limits": limits.as_dict()}).encode()
-        try:
-            with theirs, self.lock:
-                socket.send_fds(self.orders, [order], [theirs.fileno(), link.fileno(), extra.fileno()])
-        except OSError as error:
-            control.close()
-            raise SandboxFault(f"the sandbox has ended: {error}") from None
-        return Cell(control)
+    @property
+    def fit(self) -> bool:
+        """Whether it can have another job."""
+        return not self.busy and self.jobs < JOBS
 
     def end(self) -> None:
-        """End the process and all cells with it."""
-        self.orders.close()
-        if self.process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(timeout=1)
-            self.process.kill()
-        self.keeper.join(timeout=5)
-        subprocess.run(["/bin/rm", "-rf", self.folder], check=False, stderr=subprocess.DEVNULL)  # deep ones too
-
-
-class Cell:
-    """One process behind walls."""
-
-    def __init__(self, control: socket.socket) -> None:
-        self.control = control
-        self.used: dict[str, Any] | None = None
-        control.settimeout(START_SECONDS)
-
-    def ready(self) -> None:
-        """Wait until its walls stand.
-
-        Raises:
-            SandboxFault: They do not.
-        """
-        try:
-            told = json.loads(self.control.recv(MESSAGE) or b"null")
-        except (OSError, ValueError) as error:
-            raise SandboxFault(f"a cell does not answer: {error}") from None
-        fault = (told or {}).get("fault", "a cell has ended before it was ready")
-        if fault:
-            raise SandboxFault(fault)
-        if select.select([self.control], [], [], 0)[0]:
-            raise SandboxFault("a cell has ended before it was used")
-
-    def end(self) -> dict[str, Any]:
-        """Kill all that lives in the cell, and return what it used; empty where that is not known."""
-        if self.used is None:
-            self.used = {}
-            with self.control, contextlib.suppress(OSError, ValueError):
-                self.control.shutdown(socket.SHUT_WR)
-                while "code" not in self.used and (told := self.control.recv(MESSAGE)):
-                    self.used |= json.loads(told)
-        return self.used if "code" in self.used else {}
+        """Have it killed."""
+        self.desk.close()
+        self.cell.control.close()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """The cells of one grade, and what speaks with them."""
+    """What one grade takes."""
 
     limits: Limits
     program: Cell
-    examiner: Cell | None
-    desk: socket.socket
-    """Speaks with the examiner; of a script, with the program, whose standard error it is afterwards."""
+    examiner: Examiner | None
+    """`None` for a script."""
+    link: socket.socket
+    """The other end of the program's: for the examiner; of a script, its standard error, over which it gets its job."""
     output: socket.socket | None
     """A script's standard output."""
 
@@ -157,21 +68,21 @@ class Bench:
             SandboxFault: They do not.
         """
         try:
-            for cell in (self.program, self.examiner):
-                if cell is not None:
-                    cell.ready()
+            self.program.ready()
+            if self.examiner is not None:
+                self.examiner.cell.ready()
         except SandboxFault:
             self.end()
+            if self.examiner is not None:
+                self.examiner.end()
             raise
         return self
 
     def end(self) -> dict[str, Any]:
-        """Kill what is left, and return what the program used."""
-        for ended in (self.desk, self.output):
-            if ended is not None:
-                ended.close()
-        if self.examiner is not None:
-            self.examiner.control.close()
+        """Kill the program and all that it has started; return what it used."""
+        self.link.close()
+        if self.output is not None:
+            self.output.close()
         return self.program.end()
 
 
@@ -200,6 +111,7 @@ class Pool:
         self.zygote: Zygote | None = None
         self.facts: dict[str, bool] = {}
         self.spare: list[tuple[bool, Bench]] = []
+        self.idle: list[Examiner] = []
 
     @contextlib.contextmanager
     def bench(self, limits: Limits, *, script: bool = False) -> Any:
@@ -215,7 +127,7 @@ class Pool:
             try:
                 yield bench
             finally:
-                bench.end()
+                self._clear(bench)
 
     @property
     def in_force(self) -> str:
@@ -230,8 +142,11 @@ class Pool:
         with self.lock:
             zygote, self.zygote = self.zygote, None
             spare, self.spare = self.spare, []
+            idle, self.idle = self.idle, []
         for _, bench in spare:
             bench.end()
+        for examiner in (*idle, *(bench.examiner for _, bench in spare if bench.examiner is not None)):
+            examiner.end()
         if zygote is not None:
             zygote.end()
 
@@ -261,24 +176,51 @@ class Pool:
             self.spare.append((script, bench))
             surplus = self.spare.pop(0) if len(self.spare) > self.parallel else None
         if surplus is not None:
-            surplus[1].end()
+            self._clear(surplus[1])
+
+    def _clear(self, bench: Bench) -> None:
+        """End the program, and let the examiner wait for the next."""
+        bench.end()
+        if bench.examiner is None:
+            return
+        retired: list[Examiner] = []
+        with self.lock:
+            (self.idle if bench.examiner.fit else retired).append(bench.examiner)
+            if len(self.idle) > self.parallel:
+                retired.append(self.idle.pop(0))
+        for examiner in retired:
+            examiner.end()
 
     def _made(self, limits: Limits, script: bool) -> Bench:
         zygote = self._running()
-        desk, theirs = socket.socketpair()
-        link, other = socket.socketpair()
-        with contextlib.ExitStack() as ours, theirs, other:
-            ours.enter_context(desk)
+        link, theirs = socket.socketpair()
+        with contextlib.ExitStack() as ours, theirs:
             ours.enter_context(link)
+            examiner = output = None
             if script:
-                program, examiner, output = zygote.order("script", limits, theirs, other), None, link
+                output, printed = socket.socketpair()
+                ours.enter_context(output)
+                with printed:
+                    program = zygote.order("script", limits, theirs, printed)
             else:
-                program = zygote.order("guest", limits, link, link)
+                program = zygote.order("guest", limits, theirs, theirs)
                 ours.enter_context(program.control)
-                examiner, output = zygote.order("examiner", limits, other, theirs), None
-                link.close()
+                examiner = self._examiner(zygote, limits)
             ours.pop_all()
-        return Bench(limits=limits, program=program, examiner=examiner, desk=desk, output=output)
+        return Bench(limits=limits, program=program, examiner=examiner, link=link, output=output)
+
+    def _examiner(self, zygote: Zygote, limits: Limits) -> Examiner:
+        with self.lock:
+            fitting = next((examiner for examiner in self.idle if examiner.limits == limits), None)
+            if fitting is not None:
+                self.idle.remove(fitting)
+                return fitting
+        desk, theirs = socket.socketpair()
+        with contextlib.ExitStack() as ours, theirs:
+            ours.enter_context(desk)
+            cell = zygote.order("examiner", limits, theirs, theirs)
+            ours.pop_all()
+        return Examiner(limits=limits, cell=cell, desk=desk)
 
     def _running(self) -> Zygote:
         with self.lock:

@@ -138,6 +138,7 @@ def _enter(around: Any, order: dict[str, Any], descriptors: Sequence[int]) -> No
     """Keep only what the role needs, close the door, and play the role; ends this process."""
     code = 1
     try:
+        walls.set_process(walls.NAME, f"lbt-{order['role']}".encode())
         control, link, extra = (fcntl.fcntl(descriptor, fcntl.F_DUPFD, FREE) for descriptor in descriptors)
         for number, descriptor in ((LINK, link), (EXTRA, extra), (CONTROL, control)):
             os.dup2(descriptor, number)

@@ -149,9 +149,14 @@ def _error(names: list[Any], args: list[Any], text: str) -> BaseException:
     return ProgramExit(f"{names[0] if names else 'an error'}: {text}"[:LONGEST])
 
 
-def main(link: socket.socket, desk: socket.socket, limits: dict[str, float]) -> None:
-    """Take the job from the desk, and tell there what comes of it."""
-    job = json.loads(receive(desk, sys.maxsize))
+def main(desk: socket.socket, extra: socket.socket, limits: dict[str, float]) -> None:
+    """Take jobs from the desk, each with its end of a border, and tell there what comes of them."""
+    while (found := socket.recv_fds(desk, 1, 1))[0]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=found[1][0]) as link:
+            _do(json.loads(receive(desk, sys.maxsize)), link, desk, limits)
+
+
+def _do(job: dict[str, Any], link: socket.socket, desk: socket.socket, limits: dict[str, float]) -> None:
     try:
         codes = [_compiled(test, number) for number, test in enumerate(job["tests"])]
         base: dict[str, Any] = {"__name__": NAME, "__builtins__": builtins}

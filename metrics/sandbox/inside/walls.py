@@ -18,7 +18,7 @@ import syscalls
 
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 NOSUID_NODEV, READONLY = 2 | 4, 1
-PDEATHSIG, DUMPABLE, NO_NEW_PRIVS, SUBREAPER = 1, 4, 38, 36
+PDEATHSIG, DUMPABLE, NAME, SUBREAPER, NO_NEW_PRIVS = 1, 4, 15, 36, 38
 FIRST_USER = 1_900_000_000
 """No system gives out users from here on; to it the number of a process is added."""
 NOBODY = 65534
@@ -37,7 +37,7 @@ def _call(name: str, *args: Any) -> None:
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
-def set_process(option: int, value: int) -> None:
+def set_process(option: int, value: int | bytes) -> None:
     """Set an attribute of this process (`man 2 prctl`)."""
     _call("prctl", option, value, 0, 0, 0)
 
@@ -128,7 +128,8 @@ class Outside:
         os.setsid()
         if not os.getuid():
             _become_other(FIRST_USER + os.getpid())
-        limit(limits, int(limits["processes"]) + FELLOWS)
+        unbounded = {"cpu_seconds": resource.RLIM_INFINITY}  # over many jobs; each has its wall limit
+        limit({**limits, **unbounded}, int(limits["processes"]) + FELLOWS)
         drop_rights()
 
     def end(self, child: int) -> Any:

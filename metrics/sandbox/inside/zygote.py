@@ -97,7 +97,7 @@ def _warm_up() -> None:
     limits = {"output_mib": 1}
     threads = [
         threading.Thread(target=guest.main, args=(link, link, limits)),
-        threading.Thread(target=examiner.main, args=(other, theirs, limits)),
+        threading.Thread(target=examiner.main, args=(theirs, theirs, limits)),
     ]
     job = {
         "program": WARMING,
@@ -105,14 +105,18 @@ def _warm_up() -> None:
         "preamble": "",
         "names": None,
     }
-    border.send(desk, json.dumps(job).encode())
     for thread in threads:
         thread.start()
-    threads[1].join()
-    for end in (desk, theirs, other):
+    socket.send_fds(desk, [b"j"], [other.fileno()])
+    border.send(desk, json.dumps(job).encode())
+    for _ in job["tests"]:
+        border.receive(desk, sys.maxsize)
+    for end in (other, desk):
+        end.close()  # the examiner ends, and with it the guest
+    for thread in threads:
+        thread.join()
+    for end in (link, theirs):
         end.close()
-    threads[0].join()
-    link.close()
     del sys.modules[guest.NAME]
 
 
