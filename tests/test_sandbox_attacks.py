@@ -1,0 +1,178 @@
+"""No program passes that should not, harms the host, outlives its grade or spoils the next, under both isolations."""
+
+import os
+import re
+import socket
+import time
+from pathlib import Path
+from string import Template
+
+import psutil
+import pytest
+
+from lbt_dspy import UserError
+from lbt_dspy.metrics.sandbox import Limits, run_program, run_script
+
+SECRET = "7f3a-hidden-answer"
+LIMITS = Limits(wall_seconds=2, cpu_seconds=1, memory_mib=256, file_mib=4, output_mib=2)
+ROOT = os.getuid() == 0
+SAME_USER = "it has the same user as the grader, unless that is root"
+WEAK_DOES_NOT_HOLD = {
+    "reads the system's files": "it sees the files of the host that anyone may read",
+    "writes outside": "it can write to folders of the host that anyone may write to, such as /dev/shm",
+    "leaves a file for the next": "/tmp is the host's",
+    "reads the home": None if ROOT else SAME_USER,
+    "reads other processes": None if ROOT else SAME_USER,
+    "network": None if ROOT else "without a user namespace there is no way to leave the network",
+    "abstract socket": None if ROOT else "without a user namespace there is no way to leave the network",
+    "name service": None if ROOT else "without a user namespace there is no way to leave the network",
+}  # fmt: skip
+TOO_DANGEROUS = {"signal to the parent", "signal to the grader", "signal to everyone"}
+"""Under the weak isolation these would kill the tests themselves where the user is the same."""
+
+
+def attacks():
+    """Return the programs with their tests, by name, and the scripts; lines that start with # are headings."""
+    text = Path(__file__).with_name("sandbox_attacks.txt").read_text(encoding="utf-8")
+    text = re.sub(r"(?m)^# .*\n", "", text)
+    found = {name: program.strip() for name, program in re.findall(r"(?ms)^=== (.*?)\n(.*?)(?=^=== |\Z)", text)}
+    programs = {name: text.split("--- test\n") for name, text in found.items() if not name.startswith("script: ")}
+    scripts = {name.removeprefix("script: "): text for name, text in found.items() if name.startswith("script: ")}
+    return programs, scripts
+
+
+ATTACKS, SCRIPTS = attacks()
+FILL_THEIR_LIMITS = {
+    "a loop without end in the test", "a result that doubles", "closes its output and goes on", "colliding keys",
+    "deep folders", "deep recursion", "flood of many files", "flood of standard error",
+    "fork bomb", "fork bomb whose processes run away", "huge integer", "infinite loop at load",
+    "infinite loop that ignores signals",
+    "memory bomb that goes on", "never ends after printing", "output flood", "reads no input, floods errors", "sleep",
+}  # fmt: skip
+"""Like "infinite loop", each takes a second or two, most of it waiting."""
+
+
+def names(programs):
+    return [pytest.param(n, marks=pytest.mark.slow) if n in FILL_THEIR_LIMITS else n for n in programs]
+
+
+WEAK_LEAVES = ("/tmp/lbt-left", "/var/tmp/lbt-sandbox-marker", "/dev/shm/lbt-sandbox-marker")
+
+
+def works(isolation):
+    try:
+        run_program("def f(x): return x", ["assert f(1) == 1"], isolation=isolation)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+WHY_NOT = {isolation: works(isolation) for isolation in ("bubblewrap", "weak")}
+
+
+@pytest.fixture(params=WHY_NOT)
+def isolation(request):
+    if WHY_NOT[request.param]:
+        pytest.skip(f"{request.param}: {WHY_NOT[request.param]}")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    """Things of the host that attacks try to reach."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "secret").write_text(SECRET)
+    (home / "secret").chmod(0o600)
+    name = f"lbt-sandbox-{os.getpid()}"
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind("\0" + name)
+        abstract.listen()
+        os.environ["LBT_ATTACK"] = SECRET
+        yield {
+            "port": server.getsockname()[1],
+            "abstract": name,
+            "marker": home / "marker",
+            "pid": os.getpid(),
+            "home": home,
+        }
+        del os.environ["LBT_ATTACK"]
+    for left in WEAK_LEAVES:
+        Path(left).unlink(missing_ok=True)
+
+
+def armed(program, host):
+    return Template(program).safe_substitute(host).replace("␀", "\0")
+
+
+def sandboxes():
+    """Numbers of all processes of sandboxes but the tests' own, wherever they have gone: a fork keeps its command."""
+    return {
+        process.pid
+        for process in psutil.process_iter(["cmdline", "name", "status"])
+        if any("zygote.py" in part for part in process.info["cmdline"] or [])
+        and process.info["status"] != psutil.STATUS_ZOMBIE
+        and process.info["name"] != "lbt-examiner"
+    }
+
+
+def graded(run, *args, isolation):
+    """Return the verdict, the seconds it took, and the processes that there are for the first time."""
+    before, start = sandboxes(), time.monotonic()
+    verdict = run(*args, limits=LIMITS, isolation=isolation)
+    return verdict, time.monotonic() - start, sandboxes() - before
+
+
+def harms_nobody(isolation, host, suspects):
+    right = run_program("def f(x): return 2 * x", ["assert f(2) == 4"], limits=LIMITS, isolation=isolation)
+    wrong = run_program("def f(x): return 3", ["assert f(2) == 4"], limits=LIMITS, isolation=isolation)
+    assert (right.passed, wrong.measured, wrong.passed) == (True, True, False), (right, wrong)
+    until = time.monotonic() + 5
+    while (left := suspects & sandboxes()) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not left  # those that were made ready during the attack have been used up by the two grades since
+    assert not host["marker"].exists()
+    assert not [p for p in psutil.Process().children() if p.status() == psutil.STATUS_ZOMBIE]
+
+
+def test_there_are_enough_attacks():
+    assert len(ATTACKS) >= 40
+    assert set(WEAK_DOES_NOT_HOLD) <= set(ATTACKS) >= TOO_DANGEROUS
+    assert {*ATTACKS, *SCRIPTS} >= FILL_THEIR_LIMITS
+
+
+@pytest.mark.parametrize("name", names(ATTACKS))
+def test_no_attack_succeeds(isolation, host, name):
+    if isolation == "weak" and name in TOO_DANGEROUS and not ROOT:
+        pytest.skip("under the weak isolation, as the same user, it would kill these tests")
+    program, test = ATTACKS[name]
+    for _ in range(2 if name.startswith("leaves") else 1):
+        verdict, took, suspects = graded(run_program, armed(program, host), [test], isolation=isolation)
+    held = verdict.measured and not verdict.passed
+    excuse = WEAK_DOES_NOT_HOLD.get(name) if isolation == "weak" else None
+    harms_nobody(isolation, host, suspects)
+    assert took <= LIMITS.wall_seconds + 1
+    if excuse and not held:
+        pytest.xfail(f"the weak isolation does not hold: {excuse}")
+    assert held, verdict
+
+
+@pytest.mark.parametrize("name", names(SCRIPTS))
+def test_no_script_forges_its_output(isolation, host, name):
+    run_script("print(4)", [("2", "4")], limits=LIMITS, isolation=isolation)
+    verdict, took, suspects = graded(run_script, SCRIPTS[name], [("2", "4")], isolation=isolation)
+    run_script("print(4)", [("2", "4")], limits=LIMITS, isolation=isolation)
+    assert took <= LIMITS.wall_seconds + 1
+    assert (verdict.measured, verdict.passed) == (True, False), verdict
+    harms_nobody(isolation, host, suspects)
+
+
+def test_an_honest_program_passes_each_honest_test(isolation):
+    """The tests of the attacks can be passed."""
+    program = "def f(x=None): return 2 * x if x else 'yes'"
+    for test in (
+        "assert f(2) == 4",
+        "assert 4 == f(2)",
+        "assert f() == 'yes'",
+        "import math\nassert math.isclose(f(2), 4)",
+    ):
+        assert run_program(program, [test], limits=LIMITS, isolation=isolation).passed
