@@ -93,7 +93,7 @@ def without_thoughts(text: str) -> str:
 
 def blocks(text: str, reader: Reader) -> list[Block]:
     """Return the blocks in their order."""
-    return list(_blocks(text, reader))[-MOST_BLOCKS:]
+    return [block for block in _blocks(text, reader) if block.text.strip()][-MOST_BLOCKS:]
 
 
 def _blocks(text: str, reader: Reader) -> Iterator[Block]:

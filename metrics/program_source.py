@@ -70,6 +70,7 @@ class Reader:
 
     def __init__(self, characters: int) -> None:
         self.left = characters
+        self._known: dict[str, tuple[Source | None, int]] = {}
 
     def read(self, text: str) -> Source | None:
         """Return the source, or `None` where it does not parse."""
@@ -77,16 +78,20 @@ class Reader:
 
     def attempt(self, text: str) -> tuple[Source | None, int]:
         """Return the source, or `None` and the line of its error, from 1; 0 where that is unknown."""
-        self.left -= len(text) + 1
-        if self.left < 0:
-            return None, 0
-        _never_warn()
-        try:
-            return Source(text=text, tree=ast.parse(text, filename=FILE)), 0
-        except SyntaxError as error:
-            return None, error.lineno or 0
-        except (ValueError, RecursionError, MemoryError):
-            return None, 0
+        if text not in self._known:
+            self.left -= len(text) + 1
+            self._known[text] = _parsed(text) if self.left >= 0 else (None, 0)
+        return self._known[text]
+
+
+def _parsed(text: str) -> tuple[Source | None, int]:
+    _never_warn()
+    try:
+        return Source(text=text, tree=ast.parse(text, filename=FILE)), 0
+    except SyntaxError as error:
+        return None, error.lineno or 0
+    except (ValueError, RecursionError, MemoryError):
+        return None, 0
 
 
 def _never_warn() -> None:

@@ -23,7 +23,7 @@ from lbt_dspy.metrics.program_source import EntryPoint, Reader, Source
 
 LONGEST_TEXT = 100_000
 """Characters that are read, from the end."""
-PARSED = 4 * LONGEST_TEXT
+PARSED = 3 * LONGEST_TEXT
 """Characters that are parsed in all."""
 QUOTED = 2
 """Quotes around quotes that are taken off."""
@@ -183,7 +183,7 @@ class _Search:
         defined = source is not None and bool(entry.root) and entry.defined(source)
         if source and defined and entry.worked_out(source):
             return Found(rank=Rank.DEFINES, text=source.text)
-        completed = self._completed(block.text)
+        completed = self._completed(block.text) if block.fenced else None
         if completed:
             return Found(rank=Rank.COMPLETES, text=completed)
         if source is None:

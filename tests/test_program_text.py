@@ -1,30 +1,15 @@
-r"""Programs in models' texts: a table that grows with each mistake seen, invariants, and hostile texts.
+r"""Programs in models' texts: a table that grows with each mistake seen.
 
 A row is (text, entry point, starter, what the program is): its exact text, or an expression of it and the value.
 """
 
 import textwrap
-import threading
-import time
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from program_samples import ADD, BROKEN, CLASS, IMPORTING, METHOD, PROMPT, READER, SCRIPT
 
-from lbt_dspy.metrics.program_text import extract_program, program_key
+from lbt_dspy.metrics.program_text import extract_program
 
-ADD = "def add(a, b):\n    return a + b"
-IMPORTING = "import math\n\ndef root(n):\n    return math.isqrt(n)"
-METHOD = "class Solution:\n    def twoSum(self, a, b):\n        return a + b"
-SCRIPT = "n = int(input())\nprint(n * 2)"
-READER = "def solve():\n    return input()[::-1]\n\nprint(solve())"
-PROMPT = (
-    'from typing import List\n\n\ndef add(a: int, b: int) -> int:\n    """Add.\n    >>> add(1, 2)\n    3\n    """\n'
-)
-CLASS = "class Solution:\n    def twoSum(self, a: int, b: int) -> int:\n        "
-BROKEN = "def add(a, b)\n    return a + b"
 SUM = ("add(1, 2)", 3)
 TWO = ("Solution().twoSum(1, 2)", 3)
 
@@ -105,7 +90,7 @@ ROWS = [
         ("two(1)", 3),
     ),
     (
-        "```python\nN = 1\n```\n```python\ndef inc(a):\n    return a + N\n```\n```python\ndef f(a):\n    return inc(a)\n```",
+        "```\nN = 1\n```\n```\ndef inc(a):\n    return a + N\n```\n```\ndef f(a):\n    return inc(a)\n```",
         "f",
         "",
         ("f(1)", 2),
@@ -226,3 +211,13 @@ def test_table(text, entry_point, starter, wanted):
         names = {"__name__": "program"}
         exec(program, names)
         assert eval(wanted[0], names) == wanted[1]
+
+
+@pytest.mark.parametrize("nothing", [None, "", " \n\t\n", "\ufeff"])
+def test_no_text_is_no_program(nothing):
+    assert extract_program(nothing, entry_point="add", starter=PROMPT) is None
+
+
+@pytest.mark.parametrize("quoted", ["x = 1", "def f():\n    return 'a'", "class A:\n    '''B'''"])
+def test_quotes_around_quotes(quoted):
+    assert extract_program(repr(repr(quoted))) == quoted
