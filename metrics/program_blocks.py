@@ -92,8 +92,8 @@ def without_thoughts(text: str) -> str:
 
 
 def blocks(text: str, reader: Reader) -> list[Block]:
-    """Return the blocks in their order."""
-    return [block for block in _blocks(text, reader) if block.text.strip()][-MOST_BLOCKS:]
+    """Return the blocks in their order; half of what the reader has left may be spent on prose."""
+    return [block for block in _blocks(text, Reader(reader.left // 2)) if block.text.strip()][-MOST_BLOCKS:]
 
 
 def _blocks(text: str, reader: Reader) -> Iterator[Block]:
@@ -155,7 +155,7 @@ def _stretches(lines: list[str], reader: Reader) -> Iterator[str]:
     """Yield what parses from a line that looks like code on; a definition that does not parse ends the search."""
     at = 0
     while at < len(lines) and reader.left > 0:
-        if not _START.match(lines[at]):
+        if not (_START.match(lines[at]) and _opens(lines[at].strip(), reader)):
             at += 1
             continue
         margin = len(lines[at]) - len(lines[at].lstrip())
@@ -166,6 +166,13 @@ def _stretches(lines: list[str], reader: Reader) -> Iterator[str]:
         elif _DEFINITION.match(lines[at]):
             return
         at += max(end, 1)
+
+
+def _opens(line: str, reader: Reader) -> bool:
+    """Whether the line can be the first of a statement: spares most prose the parsing of all that follows."""
+    unfinished = sum(map(line.count, "([{")) > sum(map(line.count, ")]}")) or '"""' in line or "'''" in line
+    whole = unfinished or line.endswith("\\") or line.startswith(("#", "@", "try:"))
+    return whole or reader.read(line) is not None or reader.read(line + "\n pass") is not None
 
 
 def _dedented(lines: list[str], margin: int) -> list[str]:

@@ -148,8 +148,10 @@ class EntryPoint:
         name = self.method if self.method in source.bound else _only(source)
         if not name:
             return ""
-        bare = name if _takes_self(source.functions.get(name)) else f"staticmethod({name})"
-        return f"\nclass {self.root}:\n    {self.method} = {bare}"
+        methods = [other for other, function in source.functions.items() if _takes_self(function)]
+        lines = [f"{other} = {other}" for other in methods if other != name]
+        lines.append(f"{self.method} = {name}" if name in methods else f"{self.method} = staticmethod({name})")
+        return "\n    ".join([f"\nclass {self.root}:", *lines])
 
     def _function(self, source: Source) -> str:
         owners = [name for name, node in source.classes.items() if self.root in _bound(node.body)]
@@ -161,12 +163,13 @@ class EntryPoint:
 
 
 def _only(source: Source) -> str:
-    """Return the name of the module's only function, if it has no class."""
-    return next(iter(source.functions)) if len(source.functions) == 1 and not source.classes else ""
+    """Return the name of the module's only function, if it has no class; a test or `main` is not what tests call."""
+    names = [name for name in source.functions if name != "main" and not name.startswith("test")]
+    return names[0] if len(source.functions) == len(names) == 1 and not source.classes else ""
 
 
-def _takes_self(function: ast.FunctionDef | ast.AsyncFunctionDef | None) -> bool:
-    return function is not None and [a.arg for a in (*function.args.posonlyargs, *function.args.args)][:1] == ["self"]
+def _takes_self(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return [a.arg for a in (*function.args.posonlyargs, *function.args.args)][:1] == ["self"]
 
 
 def _is_text(node: ast.stmt) -> bool:

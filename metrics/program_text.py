@@ -21,9 +21,9 @@ from lbt_dspy.metrics.program_blocks import (
 )
 from lbt_dspy.metrics.program_source import EntryPoint, Reader, Source
 
-LONGEST_TEXT = 100_000
+LONGEST_TEXT = 50_000
 """Characters that are read, from the end."""
-PARSED = 3 * LONGEST_TEXT
+PARSED = 4 * LONGEST_TEXT
 """Characters that are parsed in all."""
 QUOTED = 2
 """Quotes around quotes that are taken off."""
@@ -54,13 +54,14 @@ def extract_program(text: str | None, *, entry_point: str = "", starter: str = "
     r"""Return the Python program in a model's text; nothing is run.
 
     The last block that defines the root of the entry point wins, after those that define names it uses. Where none
-    does, the text may complete the starter, or define the entry point under another name: an alias is appended.
+    does, the text may complete the starter, or define the entry point under another name: an alias is appended. Imports
+    and helpers of the starter that the program uses go before it.
     Usage, tests, output and other languages lose. Without an entry point it is the last block that is more than usage.
     Text that is Python as a whole is returned as it is. Thread-safe; never raises or warns; takes less than a second.
 
     Args:
         text: All that a model wrote: with fences, prose, thoughts up to `</think>`, quotes, or as a completion.
-            The last 100,000 characters are read.
+            The last 50,000 characters are read.
         entry_point: What the tests call, such as "add" or "Solution().twoSum"; "" for scripts.
         starter: The code that a completion continues, such as a HumanEval prompt; "" for none.
 
@@ -83,7 +84,7 @@ def extract_program(text: str | None, *, entry_point: str = "", starter: str = "
     if not text.strip():
         return None
     search = _Search(EntryPoint.of(entry_point), cleaned(starter[-LONGEST_TEXT:]))
-    answer = without_thoughts(text)
+    answer = text if search.is_code(text) else without_thoughts(text)
     found = search.best(answer)
     if found.rank < Rank.CODE and answer != text:
         whole = search.best(text)
@@ -126,7 +127,7 @@ def _plain(node: ast.AST) -> None:
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)):
         if ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
-        node.body = node.body or ([] if isinstance(node, ast.Module) else [ast.Pass()])  # type: ignore[assignment]
+        node.body = node.body or ([] if isinstance(node, ast.Module) else [ast.Pass()])
 
 
 class _Search:
@@ -138,10 +139,13 @@ class _Search:
         name = re.escape(entry.root)
         self.names_it = re.compile(rf"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+{name}\b", re.MULTILINE)
 
+    def is_code(self, text: str) -> bool:
+        whole = self.reader.read(text)
+        return whole is not None and not any(map(is_remark, whole.tree.body)) and _does(whole)
+
     def best(self, text: str, quotes: int = QUOTED) -> Found:
         text = stripped(text)
-        whole = self.reader.read(text)
-        if whole and whole.tree.body and not any(map(is_remark, whole.tree.body)) and _does(whole):
+        if self.is_code(text):
             return self._chosen([Block(text=text)])
         inner = unquoted(text, self.reader) if quotes else None
         if inner and inner.strip():
@@ -167,6 +171,8 @@ class _Search:
         if best.rank in (Rank.NOTHING, Rank.BROKEN, Rank.COMPLETES):
             return best
         others = [*reversed(sources[:chosen]), *sources[chosen + 1 :]]
+        if self.starter and best.rank >= Rank.ADAPTED:
+            others.append(self.reader.read(self.starter) or self.reader.read(self.starter + "pass"))
         return Found(rank=best.rank, text=self._helped(best.text, sources[chosen], others))
 
     def _source(self, block: Block) -> Source | None:

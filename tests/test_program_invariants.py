@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from program_samples import ADD, CLASS, IMPORTING, METHOD, PROMPT, READER, SCRIPT
 
+from lbt_dspy.metrics.program_source import EntryPoint, Reader
 from lbt_dspy.metrics.program_text import extract_program, program_key
 
 PIECES = [
@@ -63,7 +64,7 @@ PROGRAMS = [
     ("from collections import deque as D\n\n\ndef f(n):\n    if n:\n        return D([n])\n\n    return D()", "f"),
     ("@decorated\nasync def f(x: int = 3) -> 'int':  # so\n    async with x as y:\n        return await y", "f"),
     (
-        "import sys\n\ndef main():\n    for x in sys.stdin:\n        print(x)\n\nif __name__ == '__main__':\n    main()",
+        "import sys\n\ndef main():\n    for x in sys.stdin:\n        print(x)\n\nif __name__ != 'main':\n    main()",
         "",
     ),
     ("a, b = map(int, input().split())\nwhile b:\n\n    a, b = b, a % b\nprint(f'{a:>5}')", ""),
@@ -158,53 +159,67 @@ def test_every_humaneval_reference_is_found_as_a_model_would_write_it(data_dir):
         assert program_key(extract_program(text, entry_point=name, starter=prompt)) == key, text
 
 
+def test_every_leetcode_reference_is_found_as_a_model_would_write_it(data_dir):
+    for row in rows(data_dir / "leetcode_newfacade" / "v0.3.1-test.jsonl"):
+        program, starter, name = row["completion"], row["starter_code"], row["entry_point"]
+        body = program.rpartition("class Solution:\n")[2]
+        for text in (
+            program,
+            f"It's this:\n\n{program}\n\nThat's it.",
+            f"So:\n```python\n{program}\n```\n```\n[1]\n```",
+        ):
+            assert program_key(extract_program(text, entry_point=name, starter=starter)) == program_key(program), text
+        method = extract_program(f"```python\n{body}\n```", entry_point=name, starter=starter)
+        assert EntryPoint.of(name).defined(Reader(10**6).read(method)), method
+
+
 HOSTILE = {
-    "fences": "```\n" * 25_000,
-    "fences of Python": "```python\nx = 1\n" * 6_000,
-    "blocks": "```python\ndef add(a, b):\n    return helper\n```\n" * 2_000,
-    "ticks": "`" * 100_000,
-    "ticks and a letter": "`" * 99_999 + "x`",
-    "ticks apart": "``` " * 25_000,
-    "tildes": "~" * 100_000,
-    "blanks in a fence": "```" + " " * 99_000 + "x``",
-    "a long tag": "```" + "a" * 99_000 + "`",
-    "blanks": "x" + " " * 99_999 + "x",
-    "blank lines": "x" + "\n" * 99_998 + "(",
-    "blank lines in front": " \n" * 50_000 + "(",
-    "no-break blanks": "\u00a0" * 99_999 + "x",
-    "brackets": "(" * 100_000,
-    "braces": "{" * 100_000,
+    "fences": "```\n" * 12_500,
+    "fences of Python": "```python\nx = 1\n" * 3_000,
+    "blocks": "```python\ndef add(a, b):\n    return helper\n```\n" * 1_000,
+    "ticks": "`" * 50_000,
+    "ticks and a letter": "`" * 49_999 + "x`",
+    "ticks apart": "``` " * 12_500,
+    "tildes": "~" * 50_000,
+    "blanks in a fence": "```" + " " * 49_500 + "x``",
+    "a long tag": "```" + "a" * 49_500 + "`",
+    "blanks": "x" + " " * 49_999 + "x",
+    "blank lines": "x" + "\n" * 49_999 + "(",
+    "blank lines in front": " \n" * 25_000 + "(",
+    "no-break blanks": "\u00a0" * 49_999 + "x",
+    "brackets": "(" * 50_000,
+    "braces": "{" * 50_000,
     "pairs": "x = " + "[" * 199 + "]" * 199,
-    "signs": "-" * 99_999 + "1",
-    "a sum": "x = 1" + "+1" * 49_000,
-    "attributes": "x = a" + ".b" * 49_000,
-    "calls": "x = f" + "()" * 49_000,
-    "nots": "x = " + "not " * 24_000 + "1",
-    "lambdas": "x = " + "lambda: " * 12_000 + "1",
-    "conditions": "x = " + "1 if 1 else " * 8_000 + "1",
-    "elifs": "if x:\n pass\n" + "elif x:\n pass\n" * 6_000,
+    "signs": "-" * 49_999 + "1",
+    "a sum": "x = 1" + "+1" * 24_500,
+    "attributes": "x = a" + ".b" * 24_500,
+    "calls": "x = f" + "()" * 24_500,
+    "nots": "x = " + "not " * 12_000 + "1",
+    "lambdas": "x = " + "lambda: " * 6_000 + "1",
+    "conditions": "x = " + "1 if 1 else " * 4_000 + "1",
+    "elifs": "if x:\n pass\n" + "elif x:\n pass\n" * 3_000,
     "deep blocks": "".join(" " * i + "if x:\n" for i in range(400)),
-    "definitions": "def f(\n" * 14_000,
-    "wrong lines": "x = = 1\n" * 12_000,
-    "wrong ends": "x = 1\n" * 8_000 + "y = (\n" * 8_000,
-    "one more wrong line each": "x = 1\nIt's = wrong\n" * 4_000,
-    "statements": "x=1\n" * 25_000,
-    "semicolons": "x;" * 50_000,
-    "quotes": '"' * 100_000,
-    "quotes of three": '"""' * 33_000 + "x",
-    "escapes": "\\n" * 50_000,
-    "escaped escapes": '"' + "\\\\n" * 33_000,
-    "a number": "x = " + "9" * 99_000,
-    "a hexadecimal number": "x = 0x" + "f" * 99_000,
-    "zeros": "x = 1\x00" * 20_000,
-    "surrogates": "x = '\ud800'\n" * 9_000,
-    "thoughts": "<think></think>" * 7_000,
-    "indented bodies": "    return a\n" * 7_000,
-    "bodies in fences": "```\n    return a\n```\n" * 4_500,
-    "words": "def class import " * 6_000,
+    "definitions": "def f(\n" * 7_000,
+    "wrong lines": "x = = 1\n" * 6_000,
+    "wrong ends": "x = 1\n" * 4_000 + "y = (\n" * 4_000,
+    "one more wrong line each": "x = 1\nIt's = wrong\n" * 2_000,
+    "statements": "x=1\n" * 12_500,
+    "semicolons": "x;" * 25_000,
+    "quotes": '"' * 50_000,
+    "quotes of three": '"""' * 16_500 + "x",
+    "escapes": "\\n" * 25_000,
+    "escaped escapes": '"' + "\\\\n" * 16_500,
+    "a number": "x = " + "9" * 49_500,
+    "a hexadecimal number": "x = 0x" + "f" * 49_500,
+    "zeros": "x = 1\x00" * 10_000,
+    "surrogates": "x = '\ud800'\n" * 4_500,
+    "thoughts": "<think></think>" * 3_500,
+    "indented bodies": "    return a\n" * 3_500,
+    "bodies in fences": "```\n    return a\n```\n" * 2_250,
+    "words": "def class import " * 3_000,
     "a long text": ADD + "\n" + "# more\n" * 500_000,
-    "names": "\n".join(f"def f{i}(): return g{i}" for i in range(3_500)),
-    "blocks that want each other": "".join(f"```\nx{i} = x{i - 1}\n```\n" for i in range(4_000)),
+    "names": "\n".join(f"def f{i}(): return g{i}" for i in range(1_750)),
+    "blocks that want each other": "".join(f"```\nx{i} = x{i - 1}\n```\n" for i in range(2_000)),
 }
 
 

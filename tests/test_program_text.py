@@ -131,6 +131,8 @@ ROWS = [
     (f"So:\n\n# add two\nasync {ADD}\n\nGood.", "add", "", f"# add two\nasync {ADD}"),
     ("The code:\n\n" + textwrap.indent(ADD, "    ") + "\n\nThat adds.", "add", "", ADD),  # Markdown's indented code
     ("First:\n\nimport math\n\nand then\n\n" + IMPORTING[13:] + "\n\nDone.", "root", "", ("root(10)", 3)),
+    ("So x = a + (b and\nthat's = it.\n" * 300 + f"```python\n{ADD}\n```", "add", "", ADD),  # formulas before it
+    (ADD + "\n\nprint('</think>')", "add", "", ADD + "\n\nprint('</think>')"),  # a tag in a string
     ("I cannot solve this.", "add", "", "I cannot solve this."),  # nothing parses
     ("Note = that I cannot do it.\nx = 1", "add", "", "Note = that I cannot do it.\nx = 1"),
     ("42", "add", "", "42"),
@@ -194,6 +196,27 @@ ROWS = [
     (f"```python\n{ADD.replace('add', 'plus')}\n```", "add", "", SUM),
     (ADD.replace("add", "x") + "\n\n" + ADD.replace("add", "y"), "add", "", None),  # which of them?
     ("def test():\n    assert add(1, 2) == 3", "add", "", "def test():\n    assert add(1, 2) == 3"),  # a test is not it
+    (
+        f"```python\n{ADD.replace('add', 'plus')}\n```\n```python\ndef test_plus():\n    assert plus(1, 2) == 3\n```",
+        "add",
+        "",
+        SUM,
+    ),
+    (
+        f"```python\n{ADD.replace('add', 'plus')}\n```\n```python\ndef main():\n    print(plus(1, 2))\n```",
+        "add",
+        "",
+        SUM,
+    ),
+    (
+        METHOD[16:].replace("\n    ", "\n").lstrip().replace("a +", "self.one(a) +")
+        + "\n\ndef one(self, a):\n    return a",
+        "Solution().twoSum",
+        "",
+        TWO,
+    ),
+    ("    def twoSum(self, a, b):\n        return a + b", "Solution().twoSum", CLASS, TWO),  # the method alone
+    (ADD.replace("(a, b)", "(a: List[int], b)"), "add", PROMPT, SUM),  # an import of the starter
     ("class Solution:\n    def other(self):\n        return 1", "Solution().twoSum", "", None),
 ]
 
