@@ -247,7 +247,7 @@ def test_threads_agree_and_no_warning_is_made_or_left():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with ThreadPoolExecutor(8) as threads:
-            programs = list(threads.map(lambda text: extract_program(text, entry_point="add"), texts))
+            programs = list(threads.map(lambda text: extract_program(text, entry_point="plus"), texts))
         with pytest.raises(UserWarning, match="still heard"):
             warnings.warn("still heard", stacklevel=1)
-    assert programs == [text[10:-4] for text in texts]
+    assert programs == [text[10:-4] + "\n\n\nplus = add" for text in texts]

@@ -131,7 +131,27 @@ ROWS = [
     (f"So:\n\n# add two\nasync {ADD}\n\nGood.", "add", "", f"# add two\nasync {ADD}"),
     ("The code:\n\n" + textwrap.indent(ADD, "    ") + "\n\nThat adds.", "add", "", ADD),  # Markdown's indented code
     ("First:\n\nimport math\n\nand then\n\n" + IMPORTING[13:] + "\n\nDone.", "root", "", ("root(10)", 3)),
-    ("So x = a + (b and\nthat's = it.\n" * 300 + f"```python\n{ADD}\n```", "add", "", ADD),  # formulas before it
+    (
+        "So x = a + (b and\nthat's = it.\n" * 300 + f"```python\n{ADD.replace('add', 'plus')}\n```",
+        "add",
+        "",
+        SUM,
+    ),  # formulas
+    ("So x = that = is it.\n\n" * 900 + ADD, "add", "", ADD),  # must not use up what may be parsed
+    ("print('</think>')\nx = 1", "", "", "print('</think>')\nx = 1"),  # a tag in a string
+    ("def check():\n    assert add(1, 2) == 3", "add", "", "def check():\n    assert add(1, 2) == 3"),  # a test
+    (
+        "```\ndef i(a):\n    return a\n```\n```\ni = add(1, 2)\n```\n```\ndef add(a, b):\n    return i(a) + b\n```",
+        "add",
+        "",
+        SUM,  # usage helps nobody, whatever it defines
+    ),
+    (
+        "```\ndef f(n):\n    return n\n\nprint(f(3))\n```\nand from the input:\n```\nprint(f(input()))\n```",
+        "",
+        "",
+        "def f(n):\n    return n\n\nprint(f(3))\n\nprint(f(input()))",  # what reads the input is more than usage
+    ),
     (ADD + "\n\nprint('</think>')", "add", "", ADD + "\n\nprint('</think>')"),  # a tag in a string
     ("I cannot solve this.", "add", "", "I cannot solve this."),  # nothing parses
     ("Note = that I cannot do it.\nx = 1", "add", "", "Note = that I cannot do it.\nx = 1"),
