@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from lbt_dspy.benchmarks.code_fields import NO_PYTHON, no_python, parsed
+from lbt_dspy.benchmarks.code_fields import parsed, source_of
 from lbt_dspy.errors import UserError
 
 BUILDERS = ("list_node", "tree_node")
@@ -67,18 +66,15 @@ def split_check(test: str, entry_point: str, place: str) -> list[Check]:
         raise UserError(f"'test' of {place} has no function check(candidate); its asserts must stand in one")
     candidate = check.args.args[0].arg
     outside = [node for node in body if node is not check and not _is_idle(node)]
-    helpers = {n.name for n in (*outside, *check.body) if isinstance(n, DEFINITIONS) and _asserts([n], set())}
-    try:
-        set_up = [f"{candidate} = {entry_point}", *map(ast.unparse, outside)]
-        found = []
-        for node in check.body:
-            text = ast.unparse(node)
-            if not isinstance(node, DEFINITIONS) and _asserts([node], helpers):
-                found.append(Check("\n".join([*set_up, text]), *_stated(node, candidate)))
-            elif not _is_idle(node):
-                set_up.append(text)
-    except NO_PYTHON as error:
-        raise no_python(error, "'test'", place) from None
+    set_up = [f"{candidate} = {entry_point}", *source_of(outside, "'test'", place)]
+    texts = source_of(check.body, "'test'", place)  # raises for what is too deep to walk
+    helpers = {n.name for n in (*outside, *check.body) if isinstance(n, DEFINITIONS) and _asserts(n, set())}
+    found = []
+    for node, text in zip(check.body, texts, strict=True):
+        if not isinstance(node, DEFINITIONS) and _asserts(node, helpers):
+            found.append(Check("\n".join([*set_up, text]), *_stated(node, candidate)))
+        elif not _is_idle(node):
+            set_up.append(text)
     return list({check.snippet: check for check in found}.values())
 
 
@@ -93,19 +89,20 @@ def _is_idle(node: ast.stmt) -> bool:
     )
 
 
-def _asserts(nodes: Iterable[ast.AST], helpers: set[str]) -> bool:
+def _asserts(node: ast.AST, helpers: set[str]) -> bool:
     """Whether something is asserted, here or in a helper that is called."""
-    inside = [n for node in nodes for n in ast.walk(node)]
-    called = {n.func.id for n in inside if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-    return bool(called & helpers) or any(isinstance(n, ast.Assert) for n in inside)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in helpers:
+        return True
+    return isinstance(node, ast.Assert) or any(_asserts(child, helpers) for child in ast.iter_child_nodes(node))
 
 
 def _stated(node: ast.stmt, candidate: str) -> tuple[str | None, ast.expr | None]:
     """Return the arguments of a test's only call of the candidate, and the literal that it must equal."""
     if not isinstance(node, ast.Assert):
         return None, None
-    called = [n for n in ast.walk(node) if isinstance(n, ast.Name) and n.id == candidate]
-    calls = [n for n in ast.walk(node) if isinstance(n, ast.Call) and n.func in called]
+    inside = list(ast.walk(node))
+    called = [n for n in inside if isinstance(n, ast.Name) and n.id == candidate]
+    calls = [n for n in inside if isinstance(n, ast.Call) and n.func in called]
     if len(called) != 1 or len(calls) != 1:
         return None, None
     test = node.test

@@ -31,6 +31,8 @@ SUM = re.compile(r"(?:[-+*/ ().\d]*\d[-+*/ ().\d]*=\s*)+")
 """The steps of a calculation before its result: `1 + 9 = `."""
 NO_END = re.compile(r"\w|[\"'(\[{]|\.\w|[ \t]*[-+*/%=<>&|^]")
 """What cannot follow a value: then it is part of something else."""
+BRACKET = re.compile(r"""\"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[()\[\]{}]""")
+"""A bracket, or a text with whatever is in it."""
 TERM = re.compile(r"[\w)\]][ \t]*[-+*/%][ \t]*\Z")
 """What stands before a call that is part of a calculation."""
 NAMES = frozenset(dir(builtins))
@@ -41,17 +43,12 @@ WORDS = {"true": True, "false": False, "null": None, "none": None}
 class Stated(NamedTuple):
     """An example."""
 
-    expression: str
-    """Python source."""
+    test: str
+    """As a snippet."""
     arguments: str | None
-    """Of its call, as `key_of` gives them, where the expression is no more than that."""
+    """Of its call, as `key_of` gives them, where there is no more than a call on the left."""
     value: ast.expr
-    """The literal that the expression equals."""
-
-    @property
-    def test(self) -> str:
-        """As a snippet."""
-        return f"assert {self.expression} == {ast.unparse(self.value)}"
+    """The literal on the right."""
 
 
 def examples(text: str, name: str, parameters: Sequence[str]) -> list[Stated]:
@@ -112,18 +109,17 @@ def _has_output(piece: str | doctest.Example) -> bool:
 
 
 def _doctest(example: doctest.Example, name: str) -> Iterator[Stated]:
-    """Yield the example if it is one of the function, and its output a literal; no output is that of `None`."""
+    """Yield the example if it is one of the function, and its output a literal; a call alone has the output `None`."""
+    source = example.source.strip()
     try:
-        expression = _expression(example.source)
+        expression = _expression(source)
         value = _expression(example.want.strip() or "None")
-        literal_of(value)
     except ValueError:
         return
     used = {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
-    is_call = isinstance(expression, ast.Call) and isinstance(expression.func, ast.Name) and expression.func.id == name
-    if name in used <= {name, *NAMES} and (is_call or example.want.strip()):
-        arguments = key_of(expression) if is_call and isinstance(expression, ast.Call) else None
-        yield Stated(ast.unparse(expression), arguments, value)
+    alone = isinstance(expression, ast.Call) and ast.get_source_segment(source, expression) == source
+    if name in used <= {name, *NAMES} and (alone or example.want.strip()):
+        yield from _equal(expression, value)
 
 
 def _called(text: str, name: str, word: str, parameters: Sequence[str]) -> Iterator[Stated]:
@@ -150,16 +146,26 @@ def _named(text: str, name: str, parameters: Sequence[str]) -> Iterator[Stated]:
 def _stated(call: ast.Call, rest: str, name: str, parameters: Sequence[str]) -> Iterator[Stated]:
     value, arguments = _value_at(rest), _in_order(call, parameters)
     if value is not None and arguments is not None:
-        plain = ast.Call(func=ast.Name(name), args=arguments, keywords=[])
-        yield Stated(ast.unparse(plain), key_of(plain), value)
+        yield from _equal(ast.Call(func=ast.Name(name), args=arguments, keywords=[]), value)
+
+
+def _equal(left: ast.expr, right: ast.expr) -> Iterator[Stated]:
+    """Yield the example, if it has a literal on its right."""
+    try:
+        literal_of(right)
+        test = f"assert {ast.unparse(left)} == {ast.unparse(right)}"
+    except NO_PYTHON:
+        return
+    yield Stated(test, key_of(left) if isinstance(left, ast.Call) else None, right)
 
 
 def _call_at(text: str, start: int) -> tuple[ast.Call | None, int]:
     """Return the call of literals that starts there, and where it ends."""
-    for match in re.finditer(r"\)", text[start : start + LONGEST]):
-        call = _call(text[start : start + match.end()])
-        if call is not None:
-            return call, start + match.end()
+    depth = 0
+    for match in BRACKET.finditer(text, start, start + LONGEST):
+        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(match[0], 0)
+        if depth == 0 and match[0] == ")":
+            return _call(text[start : match.end()]), match.end()
     return None, start
 
 
@@ -183,13 +189,14 @@ def _in_order(call: ast.Call, parameters: Sequence[str]) -> list[ast.expr] | Non
 
 def _value_at(text: str) -> ast.expr | None:
     """Return the longest literal that the text starts with, unless it goes on as something else."""
-    steps = SUM.match(text)
-    text = text[steps.end() if steps else 0 :][:LONGEST]
-    for match in reversed(list(re.finditer(r"[\w)\]}\"']", text))):
+    steps = SUM.match(text[:LONGEST])
+    start = steps.end() if steps else 0
+    for match in reversed(list(re.finditer(r"[\w)\]}\"']", text[start : start + LONGEST]))):
+        end = start + match.end()
         try:
-            value = _expression(text[: match.end()])
+            value = _expression(text[start:end])
             literal_of(value)
         except ValueError:
             continue
-        return None if NO_END.match(text, match.end()) else value
+        return None if NO_END.match(text, end) else value
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lbt_dspy.benchmarks.table_files import Row
@@ -78,6 +78,14 @@ def parsed(source: str, name: str, place: str) -> ast.Module:
     """Return the syntax tree of a field that must be Python."""
     try:
         return ast.parse(source)
+    except NO_PYTHON as error:
+        raise no_python(error, name, place) from None
+
+
+def source_of(nodes: Iterable[ast.AST], name: str, place: str) -> list[str]:
+    """Return parts of a field that is Python as texts of their own."""
+    try:
+        return [ast.unparse(node) for node in nodes]
     except NO_PYTHON as error:
         raise no_python(error, name, place) from None
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lbt_dspy.benchmarks.code_checks import Check, key_of, literal_of, split_check
 from lbt_dspy.benchmarks.code_examples import Stated, examples, inputs
-from lbt_dspy.benchmarks.code_fields import Fields, entry_point_of, parsed, tags_of, text_of
+from lbt_dspy.benchmarks.code_fields import Fields, entry_point_of, parsed, source_of, tags_of, text_of
 from lbt_dspy.benchmarks.table_files import Row
 from lbt_dspy.errors import UserError
 
@@ -26,7 +26,7 @@ def humaneval(row: Row, place: str) -> Fields:
     if function is None:
         raise UserError(f"'prompt' of {place} has no function {entry_point}, which 'entry_point' names")
     ends = len(prompt.splitlines())
-    around = [ast.unparse(node) for node in tree.body if node is not function and node.lineno <= ends]
+    around = [node for node in tree.body if node is not function and node.lineno <= ends]
     checks = split_check(text_of(row, "test", place, needed=True), entry_point, place)
     parameters = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
     stated = examples(_docstring(prompt + solution, function), entry_point, parameters)
@@ -36,7 +36,7 @@ def humaneval(row: Row, place: str) -> Fields:
         "visible": tuple(example.test for example in stated if _agrees(example, checks)),
         "hidden": tuple(check.snippet for check in checks),
         "entry_point": entry_point,
-        "preamble": "\n\n".join(around),
+        "preamble": "\n\n".join(source_of(around, "'prompt'", place)),
         "tags": tags_of(row, place),
     }
 

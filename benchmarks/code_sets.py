@@ -13,6 +13,7 @@ from lbt_dspy.benchmarks.code_fields import (
     Fields,
     LeftOutError,
     parsed,
+    source_of,
     tags_of,
     text_of,
     texts_of,
@@ -44,7 +45,8 @@ def mbpp(row: Row, place: str) -> Fields:
         raise LeftOutError(NO_TESTS)
     set_up = "\n".join([*texts_of(row, "test_imports", place), text_of(row, "test_setup_code", place)])
     lines = parsed(set_up, "the set-up of the tests", place).body
-    before = [ast.unparse(node) for node in lines if not isinstance(node, DEFINITIONS)]
+    first, later = ([n for n in lines if isinstance(n, DEFINITIONS) == wanted] for wanted in (True, False))
+    before = source_of(later, "the set-up of the tests", place)
     snippets = tuple("\n".join([*before, test]) for test in tests)
     return {
         "question": f"{text}\n\nYour program should pass this test:\n{tests[0]}",
@@ -52,7 +54,7 @@ def mbpp(row: Row, place: str) -> Fields:
         "visible": snippets[:1],
         "hidden": snippets[1:] or snippets,
         "entry_point": _tested(code, tests, place),
-        "preamble": "\n".join(ast.unparse(node) for node in lines if isinstance(node, DEFINITIONS)),
+        "preamble": "\n".join(source_of(first, "the set-up of the tests", place)),
         "tags": tags_of(row, place),
     }
 
