@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,8 +25,19 @@ from lbt_dspy.errors import UserError
 
 DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 NO_TESTS = "problems without tests"
+WHOLE = re.compile(r"-?[0-9]{1,18}")
 LONG_NUMBERS = "problems with whole numbers of more than 4300 digits"
 """Python reads no longer ones from text, to be safe from slow conversions."""
+IMPORTS = """\
+import collections, fractions, heapq, itertools, math, random, sys, time
+from collections import ChainMap, Counter, OrderedDict, defaultdict, deque
+from functools import lru_cache
+from heapq import *
+from itertools import accumulate, combinations, permutations, product
+from math import ceil, cos, exp, fabs, floor, gcd, log, log2, sin, sqrt, tan
+from typing import List, Tuple
+"""
+"""What the authors' harness of APPS imports before a function, but NumPy."""
 SAME_KIND = """\
 def plain(value):
     return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
@@ -53,7 +65,7 @@ def mbpp(row: Row, place: str) -> Fields:
         "program": code,
         "visible": snippets[:1],
         "hidden": snippets[1:] or snippets,
-        "entry_point": _tested(code, tests, place),
+        "entry_point": _tested(code, snippets, place),
         "preamble": "\n".join(source_of(first, "the set-up of the tests", place)),
         "tags": tags_of(row, place),
     }
@@ -86,7 +98,7 @@ def apps(row: Row, place: str) -> Fields:
         "visible": tuple(shown),
         "hidden": tuple(test for test in tests if test not in shown) or tuple(tests),
         "entry_point": entry_point,
-        "preamble": "",
+        "preamble": IMPORTS if entry_point else "",
         "tags": tags_of(row, place),
     }
 
@@ -101,16 +113,12 @@ def lines_of(value: object, name: str, place: str) -> str:
 
 
 def _tested(code: str, tests: Sequence[str], place: str) -> str:
-    """Return the function of a program that its tests call; "" where there is none."""
+    """Return the function of a program that its tests use; "" where there is none, or a class beside it."""
     nodes = parsed(code, "'code'", place).body
     defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    called = (
-        node.func.id
-        for test in tests
-        for node in ast.walk(parsed(test, "'test_list'", place))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    )
-    return next((name for name in called if name in defined), "")
+    inside = [node for test in tests for node in ast.walk(parsed(test, "'test_list'", place))]
+    used = {node.id for node in inside if isinstance(node, ast.Name)} & defined
+    return used.pop() if len(used) == 1 else ""
 
 
 def _json(row: Row, name: str, place: str) -> Any:
@@ -156,12 +164,20 @@ def _call(given: object, expected: object, entry_point: str, place: str) -> str:
     """Return a snippet that compares as the authors' harness does: an expected list of one may be its item."""
     if not isinstance(given, list):
         raise wrong_kind(given, "inputs", place, "lists of arguments")
-    wanted = [expected, *(expected if isinstance(expected, list) and len(expected) == 1 else [])]
-    arguments = _literal(given, "inputs", place)
+    several = [_whole_keys(each) for each in expected] if isinstance(expected, list) else []
+    wanted = [several or _whole_keys(expected), *(several if len(several) == 1 else [])]
+    arguments = _literal([_whole_keys(each) for each in given], "inputs", place)
     return (
         f"{SAME_KIND}\ncandidate = {entry_point}\ngot = plain(candidate(*{arguments}))\n"
         f"assert got in {_literal(wanted, 'outputs', place)}"
     )
+
+
+def _whole_keys(value: object) -> object:
+    """Return a dictionary with whole numbers as keys where they all read so: JSON has made them text."""
+    if not isinstance(value, dict) or not all(isinstance(key, str) and WHOLE.fullmatch(key) for key in value):
+        return value
+    return {int(key): each for key, each in value.items()}
 
 
 def _literal(value: object, name: str, place: str) -> str:

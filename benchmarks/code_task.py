@@ -43,7 +43,7 @@ LAYOUT = ("teaching.jsonl", "exam.jsonl")
 ENDINGS = (".jsonl", ".parquet")
 FOLDER = "humaneval"
 """Where HumanEval lies in the folder that LBT_DATA_DIR names."""
-GIVE = f"give a file of code problems that ends in {' or '.join(ENDINGS)}, a folder with one, or hf"
+GIVE = f"give --data a file of code problems that ends in {' or '.join(ENDINGS)}, a folder with one, or hf"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,9 @@ def load_code(data: str | None) -> CodeData:
         return _code_data([from_hub(*HUB_SET, way_out)], [HUB_SET[0]], HUB_SET[0])
     path = Path(os.environ.get("LBT_DATA_DIR", ""), FOLDER) if data is None else Path(data)
     if data is None and not ("LBT_DATA_DIR" in os.environ and path.is_dir()):
-        raise UserError(f"the task code ships no data; with --data {GIVE}, or set LBT_DATA_DIR to a folder of {FOLDER}")
+        raise UserError(
+            f"the task code ships no data; {GIVE}; without it LBT_DATA_DIR must name a folder with {FOLDER}"
+        )
     files = _files(path)
     rows = [read_file(file, "--data") for file in files]
     return _code_data(rows, [file.name for file in files], path.resolve().name)

@@ -64,10 +64,14 @@ APPS = {
     "starter_code": "",
     "difficulty": "interview",
 }
-CALLS = {"fn_name": "pair", "inputs": [[1, 2], [3, 4], ["a", [5]]], "outputs": [[1, 2], [[3, 4]], [["a", [5]]]]}
+CALLS = {  # a tuple for a list, a list of one that holds it, whole numbers as keys of an object
+    "fn_name": "pair",
+    "inputs": [[1, 2], [3, 4], ["a", [5]], [{"1": 2}, {"x": 3}]],
+    "outputs": [[1, 2], [[3, 4]], [["a", [5]]], [{"1": 2}, {"x": 3}]],
+}
 APPS_CALL = APPS | {
     "input_output": json.dumps(CALLS),
-    "solutions": ["class Solution:\n    def pair(self, a, b):\n        return (a, b)"],
+    "solutions": ["class Solution:\n    def pair(self, a, b) -> List[int]:\n        return (a, b)"],
     "starter_code": "class Solution:\n    def pair(self, a, b):\n",
 }
 OWN = {
@@ -183,6 +187,9 @@ def test_mbpp():
     one |= {"prompt": "Add one.", "test_list": MBPP["test_list"][:1], "test_imports": ["import re", "import os"]}
     assert read(one)["hidden"] == read(one)["visible"] == (MBPP["test_list"][0],)
     assert read(one)["preamble"] == "import re\nimport os"
+    pairs = "class Pair:\n    pass\n\ndef swap(pair):\n    return pair"
+    two = read(MBPP | {"code": pairs, "test_list": ["assert swap(Pair())"], "challenge_test_list": None})
+    assert two["entry_point"] == ""  # a test needs the class too
 
 
 def test_apps():
@@ -201,6 +208,7 @@ def test_apps():
     assert (one["visible"], one["hidden"]) == ((), (("2", "4"),))  # there is a 2 in the question, in a line with more
     assert read(APPS | {"solutions": ""})["program"] == ""
     assert read(APPS_CALL)["entry_point"] == "Solution().pair"
+    assert "candidate(*[{1: 2}, {'x': 3}])" in read(APPS_CALL)["hidden"][-1]
     assert read(APPS_CALL | {"starter_code": "def pair(a, b):"})["entry_point"] == "pair"
 
 
@@ -399,8 +407,8 @@ def test_files_and_folders(tmp_path):
         assert "\n" not in str(error.value)
         return str(error.value)
 
-    assert "does not exist; give a file" in message(tmp_path / "nowhere")
-    assert "has no data; give a file" in message(tmp_path)
+    assert "does not exist; give --data a file" in message(tmp_path / "nowhere")
+    assert "has no data; give --data a file" in message(tmp_path)
     (tmp_path / "rows.jsonl.gz").write_bytes(b"")
     assert "unpack it" in message(tmp_path)
     assert "unpack it" in message(tmp_path / "rows.jsonl.gz")
@@ -419,7 +427,7 @@ def test_files_and_folders(tmp_path):
 
 def test_the_folder_of_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("LBT_DATA_DIR", raising=False)
-    with pytest.raises(UserError, match=r"ships no data; with --data give a file .* or set LBT_DATA_DIR"):
+    with pytest.raises(UserError, match=r"ships no data; give --data a file .* LBT_DATA_DIR must name"):
         load_code(None)
     monkeypatch.setenv("LBT_DATA_DIR", str(tmp_path))
     with pytest.raises(UserError, match="ships no data"):
@@ -440,7 +448,7 @@ def test_the_hub(monkeypatch):
     assert load_code("hf").source == "openai/openai_humaneval"
     assert asked == [("openai/openai_humaneval", "test")]
     monkeypatch.setattr(datasets, "load_dataset", lambda name, split: 1 / 0)
-    with pytest.raises(UserError, match=r"cannot be loaded .* check the network, or give a file"):
+    with pytest.raises(UserError, match=r"cannot be loaded .* check the network, or give --data a file"):
         load_code("hf")
 
 
