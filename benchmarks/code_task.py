@@ -5,7 +5,7 @@ problems are LeetCode's and cannot be shipped; nothing is: name a file or a fold
 are, as their authors write them, told apart by their columns:
 
 * HumanEval (Chen et al. 2021, arXiv 2107.03374; github.com/openai/human-eval; MIT). Visible tests: the examples of the
-  docstring, 156 of 164 prompts have one that can be read. Hidden: the asserts of `check`, all of them.
+  docstring, 156 of 164 prompts have one that can be read. Hidden: the asserts of `check`.
 * LeetCodeDataset (Xia et al. 2025, arXiv 2504.14655; github.com/newfacade/LeetCodeDataset; MIT, but the statements are
   LeetCode's). Visible: the asserts of the statement's examples. Hidden: the others.
 * MBPP (Austin et al. 2021, arXiv 2108.07732; CC BY 4.0). Visible: the first test. Hidden: the others, and the challenge
@@ -34,7 +34,7 @@ import dspy
 
 from lbt_dspy.benchmarks.code_fields import Fields
 from lbt_dspy.benchmarks.code_rows import problems_of
-from lbt_dspy.benchmarks.table_files import Row, ending_of, from_hub, read_file, some
+from lbt_dspy.benchmarks.table_files import Row, ending_of, from_hub, read_file, some, some_rows
 from lbt_dspy.errors import UserError
 
 HUB = "hf"
@@ -77,7 +77,7 @@ def load_code(data: str | None) -> CodeData:
     """
     if data == HUB:
         way_out = f"check the network, or {GIVE.removesuffix(', or hf')}"
-        return _code_data([from_hub(*HUB_SET, way_out)], [HUB_SET[0]], HUB_SET[0])
+        return _code_data([some_rows(from_hub(*HUB_SET, way_out), HUB_SET[0])], [HUB_SET[0]], HUB_SET[0])
     path = Path(os.environ.get("LBT_DATA_DIR", ""), FOLDER) if data is None else Path(data)
     if data is None and not ("LBT_DATA_DIR" in os.environ and path.is_dir()):
         raise UserError(

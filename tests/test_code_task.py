@@ -235,6 +235,8 @@ SPLITS = [
     ("try:\n    candidate(-1)\n    assert False\nexcept ValueError:\n    pass",
      ["try:\n    candidate(-1)\n    assert False\nexcept ValueError:\n    pass"]),
     ("candidate(1)", []),
+    ("assert True, 'prints if this fails'\nassert candidate(1)", ["assert candidate(1)"]),  # HumanEval/100: no test
+    ("got = candidate(1)\nassert got == 2", ["got = candidate(1)\nassert got == 2"]),
 ]  # fmt: skip
 
 
@@ -520,6 +522,7 @@ def test_humaneval_as_it_is_published(data_dir):
     assert (len(data.teaching), len(data.bank)) == (164, 156)
     assert data.dropped == {"exam problems without visible tests": 8}
     assert sum(len(problem.visible) for problem in data.bank) == 446
+    assert sum(len(problem.hidden) for problem in data.teaching) == 1131
     rows = (data_dir / "humaneval" / "HumanEval.jsonl").read_text(encoding="utf-8").splitlines()
     assert [p.question for p in data.teaching] == [json.loads(row)["prompt"] for row in rows]
     assert {p.unique_id for p in data.teaching if p.preamble and "def " in p.preamble} == {
@@ -544,12 +547,23 @@ def test_leetcode_as_it_is_published(data_dir):
     }
 
 
+def graded(problems, limits):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        verdicts = pool.map(lambda problem: grade(problem, limits), problems)
+        return {problem["unique_id"]: verdict for problem, verdict in zip(problems, verdicts, strict=True)}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", ["humaneval", "leetcode_newfacade"])
 def test_every_reference_passes_all_its_tests_visible_and_hidden(folder, data_dir, sandbox):
     limits = Limits(wall_seconds=90, cpu_seconds=90, memory_mib=2048)
-    problems = load_code(str(data_dir / folder)).teaching
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        verdicts = list(pool.map(lambda problem: grade(problem, limits), problems))
-    failed = {p.unique_id: v.error or v.fault for p, v in zip(problems, verdicts, strict=True) if not v.passed}
-    assert failed == {}
+    verdicts = graded(load_code(str(data_dir / folder)).teaching, limits)
+    assert {name: v.error or v.fault for name, v in verdicts.items() if not v.passed} == {}
+
+
+@pytest.mark.slow
+def test_no_test_of_humaneval_passes_without_a_program(data_dir, sandbox):
+    problems = load_code(str(data_dir / "humaneval")).teaching
+    stubs = [{**p, "program": f"def {p.entry_point}(*args):\n    raise ValueError"} for p in problems]
+    verdicts = graded(stubs, Limits())
+    assert {name: v.share for name, v in verdicts.items() if v.share != 0 or v.fault} == {}
