@@ -37,6 +37,7 @@ def humaneval(row: Row, place: str) -> Fields:
         "hidden": tuple(check.snippet for check in checks),
         "entry_point": entry_point,
         "preamble": "\n\n".join(source_of(around, "'prompt'", place)),
+        "starter": prompt,
         "tags": tags_of(row, place),
     }
 
@@ -57,6 +58,7 @@ def leetcode(row: Row, place: str) -> Fields:
         "hidden": tuple(check.snippet for check in checks if check.arguments not in shown),
         "entry_point": entry_point,
         "preamble": text_of(row, "prompt", place),
+        "starter": text_of(row, "starter_code", place),
         "tags": tags_of(row, place),
     }
 

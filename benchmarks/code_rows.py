@@ -82,6 +82,7 @@ def own(row: Row, place: str) -> Fields:
         **tests,
         "entry_point": entry_point_of(row, place),
         "preamble": text_of(row, "preamble", place),
+        "starter": text_of(row, "starter", place),
         "tags": tags_of(row, place),
     }
 
@@ -105,7 +106,7 @@ def _problem(row: Row, known: Format, number: int, place: str) -> Fields:
     for name in ("visible", "hidden"):
         check_python([test for test in fields[name] if isinstance(test, str)], f"{name!r}", place)
     check_python([fields["preamble"]], "the preamble", place)
-    return fields | {
+    return {"starter": "", **fields} | {
         "difficulty": text_of(row, "difficulty", place),
         "unique_id": id_of(row, known.identity, place, number),
     }

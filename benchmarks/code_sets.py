@@ -99,6 +99,7 @@ def apps(row: Row, place: str) -> Fields:
         "hidden": tuple(test for test in tests if test not in shown) or tuple(tests),
         "entry_point": entry_point,
         "preamble": IMPORTS if entry_point else "",
+        "starter": starter,
         "tags": tags_of(row, place),
     }
 

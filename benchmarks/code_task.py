@@ -13,10 +13,10 @@ are, as their authors write them, told apart by their columns:
 * APPS (Hendrycks et al. 2021, arXiv 2105.09938; MIT). Visible: the cases that stand in the question, else the first of
   several. Hidden: the others, or all where there is no other.
 * Our own: `question`, and `visible` and `hidden`: lists of Python snippets that raise when they fail, or of `{"stdin":
-  ..., "stdout": ...}` or `[stdin, stdout]` for scripts. Where wanted: `program`, `entry_point`, `preamble`, `tags`,
-  `difficulty` and `unique_id` (else the number of the row). A row: {"question": "Write `add(a, b)`, the sum of two
-  numbers.", "visible": ["assert add(1, 2) == 3"], "hidden": ["assert add(-1, 1) == 0"], "program": "def add(a, b):\n
-  return a + b", "entry_point": "add", "tags": ["Math"], "difficulty": "Easy", "unique_id": "add"}
+  ..., "stdout": ...}` or `[stdin, stdout]` for scripts. Where wanted: `program`, `entry_point`, `preamble`, `starter`,
+  `tags`, `difficulty` and `unique_id` (else the number of the row). A row: {"question": "Write `add(a, b)`, the sum of
+  two numbers.", "visible": ["assert add(1, 2) == 3"], "hidden": ["assert add(-1, 1) == 0"], "program": "def add(a,
+  b):\n  return a + b", "entry_point": "add", "tags": ["Math"], "difficulty": "Easy", "unique_id": "add"}
 
 Loading reads only: no program, no reference and no test is run.
 """
@@ -52,7 +52,7 @@ class CodeData:
 
     Every example has the input `question` and the fields `program` (the reference; may be empty), `visible` and
     `hidden` (tuples of tests: Python snippets, or pairs of stdin and expected stdout), `entry_point`, `preamble`,
-    `tags` (a tuple), `difficulty` and `unique_id`.
+    `starter` (the code to go on from), `tags` (a tuple), `difficulty` and `unique_id`.
     """
 
     teaching: tuple[dspy.Example, ...]

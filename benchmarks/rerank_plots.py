@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 Results = Mapping[str, Any]
 COLOURS = {
     "greedy": "#000000", "sc": "#666666", "max": "#cc79a7", "sum": "#0072b2", "avg": "#56b4e9", "few-shot": "#e69f00",
-    "few-shot-sc": "#d55e00", "few-shot-worked": "#009e73",
+    "few-shot-sc": "#d55e00", "few-shot-worked": "#009e73", "sample": "#999999", "visible": "#666666",
+    "visible-max": "#882255", "few-shot-visible": "#d55e00",
 }  # fmt: skip
 """Of rows; the palette of Okabe and Ito, which colour-blind readers can tell apart."""
 RIGHT, WRONG = "#0072b2", "#e69f00"

@@ -20,7 +20,7 @@ from lbt_dspy.benchmarks.code_task import load_code
 from lbt_dspy.metrics.sandbox import Limits, run_program, run_script
 
 FIELDS = {
-    "question", "program", "visible", "hidden", "entry_point", "preamble", "tags", "difficulty", "unique_id",
+    "question", "program", "visible", "hidden", "entry_point", "preamble", "starter", "tags", "difficulty", "unique_id",
 }  # fmt: skip
 
 HUMANEVAL = {
