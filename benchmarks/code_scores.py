@@ -69,7 +69,8 @@ def _entry(estimate: Estimate) -> dict[str, Any]:
 
 def scores_table(entries: list[dict[str, Any]]) -> Table:
     """Return the table of `by_tests`."""
-    bases = list(dict.fromkeys(v["baseline"] for e in entries for v in e["vs"]))
+    named = {v["baseline"] for e in entries for v in e["vs"]}
+    bases = [e["name"] for e in entries if e["name"] in named]
     against = [{v["baseline"]: interval(v["diff"], v["ci95"], signed=True) for v in e["vs"]} for e in entries]
     return Table(
         "Shares of tests passed in %: V-score of the visible tests, S-score of the hidden ones.",
