@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lbt_dspy.benchmarks.settings import Settings
 
 SETTINGS_FILE = "run.json"
-ON_RESUME = ("resume", "json", "max_calls", "max_cost", "workers", "client", "quiet", "dry_run")
+ON_RESUME = ("resume", "json", "max_calls", "max_cost", "workers", "client", "quiet", "dry_run", "allow_weak_sandbox")
 LISTS = ("text_field", "labels")
 """Options with commas between."""
 

@@ -18,8 +18,8 @@ from lbt_dspy.benchmarks.outcome import command_of
 from lbt_dspy.benchmarks.rerank_plan import call_costs, largest_plan
 from lbt_dspy.benchmarks.rerank_plots import plot_accuracy, plot_calls, plot_scores
 from lbt_dspy.benchmarks.rerank_results import (
-    HEADINGS,
     exam_sizes,
+    headings_of,
     notes,
     results_of,
     short,
@@ -27,13 +27,15 @@ from lbt_dspy.benchmarks.rerank_results import (
     table_cells,
     task_and_source,
 )  # fmt: skip
-from lbt_dspy.benchmarks.rerank_runs import RerankRunner, Row, tasks_of
-from lbt_dspy.benchmarks.rerank_settings import ALL, RerankSettings
+from lbt_dspy.benchmarks.rerank_rows import Row
+from lbt_dspy.benchmarks.rerank_runs import RerankRunner, tasks_of
+from lbt_dspy.benchmarks.rerank_settings import ALL, CODE, RerankSettings
 from lbt_dspy.benchmarks.rerank_tables import tables
 from lbt_dspy.exam.evidence import check_scorers
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.lms.user_lm import engine_of
+from lbt_dspy.metrics.sandbox import strongest
 from lbt_dspy.report import markdown_table, percent
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ class Job:
 
     def __init__(self, settings: RerankSettings, args: argparse.Namespace) -> None:
         self._settings = settings
-        self._tasks = tasks_of(settings)
+        isolation = strongest(allow_weak=args.allow_weak_sandbox) if settings.task == CODE else "auto"
+        self._tasks = tasks_of(settings, isolation)
         self._teacher, *self._students = LMRoles(settings.config, client=args.client).lms(
             [settings.teacher, *settings.students]
         )
@@ -112,17 +115,16 @@ class Job:
         """Write what each row answered to each question, and how the lessons did."""
         with path.open("w", encoding="utf-8") as file:
             for row in self._rows.values():
-                for seed, task, run in zip(self._settings.seeds, self._tasks, row.answers, strict=False):
-                    for problem, answer in zip(task.teaching, run, strict=True):
-                        found = answer.found
-                        record = {
-                            "row": row.key, "seed": seed, "inputs": dict(problem.inputs()), "right": answer.right,
-                            "answer": None if found is None else str(found.prediction.get(task.answer)),
-                            "lbt_score": None if found is None else found.prediction.lbt_score,
-                            "votes": None if found is None else found.prediction.votes,
-                            "exam": None if found is None else found.exam._asdict(),
-                        }  # fmt: skip
-                        file.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
+                for seed, problem, answer in self._runner.answered(row):
+                    found, given = answer.found, answer.prediction
+                    record = {
+                        "row": row.key, "seed": seed, "inputs": dict(problem.inputs()), "right": answer.right,
+                        "answer": None if given is None else str(given.get(self._runner.task.answer)),
+                        "lbt_score": None if found is None else found.prediction.lbt_score,
+                        "votes": None if found is None else found.prediction.votes,
+                        "exam": None if found is None else found.exam._asdict(),
+                    }  # fmt: skip
+                    file.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
 
     def _report(self, results: Mapping[str, Any], lost: int) -> str:
         versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
@@ -130,7 +132,7 @@ class Job:
         parts = [
             f"# {heading(results)}",
             f"Models: {models_line(results)}.",
-            markdown_table(HEADINGS, table_cells(results)),
+            markdown_table(headings_of(results), table_cells(results)),
             *(f"{t.title}\n\n{markdown_table(t.headings, t.cells)}" for t in tables(results)),
             *notes(results, lost),
             "![Accuracy against the number of lessons](accuracy_by_lessons.png)",
@@ -183,7 +185,7 @@ def _print(results: Mapping[str, Any], lost: int, files: str) -> None:
     out = console()
     out.print(heading(results))
     out.print(models_line(results))
-    _print_table(out, HEADINGS, table_cells(results))
+    _print_table(out, headings_of(results), table_cells(results))
     for table in tables(results):
         out.print(table.title)
         _print_table(out, table.headings, table.cells)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 Results = Mapping[str, Any]
 COLOURS = {
     "greedy": "#000000", "sc": "#666666", "max": "#cc79a7", "sum": "#0072b2", "avg": "#56b4e9", "few-shot": "#e69f00",
-    "few-shot-sc": "#d55e00", "few-shot-worked": "#009e73",
+    "few-shot-sc": "#d55e00", "few-shot-worked": "#009e73", "sample": "#999999", "visible": "#666666",
+    "visible-max": "#882255", "few-shot-visible": "#d55e00",
 }  # fmt: skip
 """Of rows; the palette of Okabe and Ito, which colour-blind readers can tell apart."""
 RIGHT, WRONG = "#0072b2", "#e69f00"
@@ -66,7 +67,7 @@ def plot_scores(path: Path, results: Results) -> None:
             places = [(k + 0.2 * shift) / bars for k in range(bars + 1)]
             axes.bar(places, [100 * h for h in heights], width=0.4 / bars, color=colour, label=label)
     if axes.has_data():
-        axes.legend(frameon=False, loc="upper center")
+        figure.legend(loc="outside lower left", ncols=2, frameon=False)
     else:
         axes.text(0.5, 0.5, "no lesson was examined", ha="center", transform=axes.transAxes)
     if bars < 10:
@@ -95,7 +96,7 @@ def plot_calls(path: Path, results: Results) -> None:
         axes.text(100 * share + 1, place, f"{100 * share:.1f}%, accuracy {100 * accuracy:.1f}", va="center", fontsize=9)
     axes.set_yticks(range(len(bars)), [f"{name}, {schedule}" for name, schedule, *_ in reversed(bars)])
     axes.set_xlabel("student calls (% of the full exam's, identical lessons examined once)")
-    axes.set_xlim(0, 135)
+    axes.set_xlim(0, 140)
     axes.set_xticks(range(0, 101, 20))
     _tidy(axes)
     figure.savefig(path, dpi=150)

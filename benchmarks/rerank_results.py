@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lbt_dspy.benchmarks.code_scores import by_tests
 from lbt_dspy.benchmarks.held_out import DIGEST_BYTES, lines_of
 from lbt_dspy.benchmarks.outcome import calls_by_role, calls_made, versions
-from lbt_dspy.benchmarks.rerank_runs import EXAMINED, RIGHT, WRONG, RerankRunner, Row, order_of
+from lbt_dspy.benchmarks.rerank_rows import EXAMINED, RIGHT, WAYS, WRONG, Row, order_of
+from lbt_dspy.benchmarks.rerank_runs import RerankRunner
 from lbt_dspy.benchmarks.rerank_settings import NAMES
 from lbt_dspy.benchmarks.rerank_tables import by_mark, by_schedule, by_strata
 from lbt_dspy.lms.embedded import PREFIX as EMBEDDED
@@ -20,10 +22,11 @@ from lbt_dspy.metrics.labels import Accuracy
 from lbt_dspy.metrics.statistics import paired_bootstrap
 from lbt_dspy.report import dollars, interval, percent
 
-BASELINES = ("sc", "few-shot-sc")
-HEADINGS = (
-    "row", "accuracy [95%]", "vs sc", "vs few-shot-sc", "changed", "cover", "teacher", "students", "saved", "cost",
-)  # fmt: skip
+PROGRAMS = (
+    "An answer is right when its program passes all hidden tests. sample: the mean of all lessons, one by one. "
+    "visible: the first whose program passes the problem's visible tests (else the one that passes the most). "
+    "visible-max: max among those that pass them (among all, where none does)."
+)
 WORKED = (
     "few-shot-worked rows give it their worked solutions too, which M1 never sees: an upper bound, since here a "
     "solution spells out the very procedure that is asked for, and since a user rarely has any."
@@ -50,6 +53,7 @@ def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) ->
             "bank": len(runner.task.bank),
             "exam_sizes": exam_sizes(runner),
             "dropped": dict(runner.task.dropped),
+            "sandbox": runner.task.sandbox,
             "selection": settings.selection,
             **{name: getattr(settings, name) for name in NAMES},
         },
@@ -61,10 +65,10 @@ def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) ->
                 "ci95": [values[name].low, values[name].high],
                 "n": len(teaching),
                 "coverage": coverage_of(row),
-                "by_seed": list(values[name].by_run),
+                "by_seed": row.by_seed(values[name].by_run),
                 "vs": [
                     {"baseline": base, "diff": d.value, "ci95": [d.low, d.high]}
-                    for base in BASELINES
+                    for base in runner.task.baselines
                     if base in kept and base != name
                     for d in (differences[name, base],)
                 ],
@@ -78,6 +82,7 @@ def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) ->
             }
             for name, row in kept.items()
         ],
+        "scores": by_tests(runner, kept),
         "strata": by_strata(runner, kept),
         "schedules": by_schedule(runner, rows),
         "marks": by_mark(runner, rows),
@@ -93,7 +98,7 @@ def coverage_of(row: Row) -> float:
     """Return the measured share of what a row asked: sittings where there is an exam, else answers."""
     exams = [found.exam for found in row.exams()]
     asked = sum(exam.asked for exam in exams)
-    if row.name in EXAMINED and asked:
+    if row.examined and asked:
         return sum(exam.measured for exam in exams) / asked
     answers = [answer for run in row.answers for answer in run]
     return sum(answer.right is not None for answer in answers) / max(1, len(answers))
@@ -110,21 +115,27 @@ def asked_sittings(row: Row) -> int:
 
 
 def by_lessons(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, list[float]]:
-    """Return the accuracy with the first 1, 2, ... N lessons: of `sc`, and of examined rows whose exams were full.
+    """Return the accuracy with the first 1, 2, ... N lessons, of what needs no marks: `sc`, or the visible tests.
 
-    An exam that stopped early has no marks by which fewer lessons could be compared.
+    So too of examined rows whose exams were full: one that stopped early has no marks by which fewer lessons could be
+    compared.
     """
-    from lbt_dspy.benchmarks.rerank_curve import accuracy_by_lessons
+    from lbt_dspy.benchmarks.rerank_curve import VISIBLE, accuracy_by_lessons
 
-    examined = [name for name in EXAMINED if name in rows and rows[name].schedule == "full"]
-    return {name: accuracy_by_lessons(runner, rows[name]) for name in ("sc", *examined) if name in rows}
+    curves = {name: rows[name] for name in EXAMINED if name in rows and rows[name].schedule == "full"}
+    unmarked = {
+        "sc": "sc",
+        VISIBLE: EXAMINED[0],
+    }  # this row has one lesson, so its curve is of the first examined one's
+    shown = {name: rows[of] for name, of in unmarked.items() if name in rows and of in rows}
+    return {name: accuracy_by_lessons(runner, row, name) for name, row in {**shown, **curves}.items()}
 
 
 def lesson_scores(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, dict[str, int]]:
     """Return how many lessons of `--selection`'s row have each LbT score, those with right and with wrong answers."""
     row = rows.get(runner.settings.selection)
     scores: dict[str, list[float]] = {RIGHT: [], WRONG: []}
-    for problem, answer in () if row is None else runner.answered(row):
+    for _, problem, answer in () if row is None else runner.answered(row):
         for lesson in () if answer.found is None else answer.found.lessons:
             if lesson.score is not None:
                 right = runner.task.right(problem, {runner.task.answer: lesson.answer})
@@ -135,17 +146,33 @@ def lesson_scores(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, di
 def held_out(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, Any]:
     """Return which questions each row got right, so that two runs can be compared; see `held_out.py`."""
     distinct = {id(task): task for task in runner.tasks}.values()
-    texts = json.dumps([sorted(problem.inputs().items()) for task in distinct for problem in task.teaching])
+    asked = list(runner.task.program.predictors()[0].signature.input_fields)
+    texts = json.dumps(
+        [sorted((name, problem[name]) for name in asked) for task in distinct for problem in task.teaching]
+    )
     return {
         "labels": [RIGHT, WRONG],
         "texts": hashlib.blake2b(texts.encode(), digest_size=DIGEST_BYTES).hexdigest(),
         "references": " ".join("0" for _ in runner.task.teaching),
-        "answers": {name: lines_of(row.runs(), (RIGHT, WRONG)) for name, row in rows.items()},
+        "answers": {name: lines_of(row.runs(), (RIGHT, WRONG)) for name, row in rows.items() if row.samples == 1},
     }
 
 
+def baselines_of(results: Mapping[str, Any]) -> list[str]:
+    """Return the rows that others are compared with."""
+    named = {v["baseline"] for entry in results["results"] for v in entry["vs"]}
+    return [entry["name"] for entry in results["results"] if entry["name"] in named]
+
+
+def headings_of(results: Mapping[str, Any]) -> list[str]:
+    """Return the headings of the table."""
+    against = [f"vs {base}" for base in baselines_of(results)]
+    return ["row", "accuracy [95%]", *against, "changed", "cover", "teacher", "students", "saved", "cost"]
+
+
 def table_cells(results: Mapping[str, Any]) -> list[list[str]]:
-    """Return one list of cells per row, as `HEADINGS` names them."""
+    """Return one list of cells per row, as `headings_of` names them."""
+    bases = baselines_of(results)
     cells = []
     for entry in results["results"]:
         against = {v["baseline"]: interval(v["diff"], v["ci95"], signed=True) for v in entry["vs"]}
@@ -155,8 +182,8 @@ def table_cells(results: Mapping[str, Any]) -> list[list[str]]:
             [
                 entry["name"],
                 interval(entry["value"], entry["ci95"]),
-                *(against.get(base, "") for base in BASELINES),
-                f"{entry['overturned']:,}" if entry["name"] in EXAMINED else "",
+                *(against.get(base, "") for base in bases),
+                f"{entry['overturned']:,}" if _holds_exams(entry["name"]) else "",
                 percent(entry["coverage"]),
                 f"{entry['calls']['teacher']:,}",
                 f"{entry['calls']['students']:,}",
@@ -165,6 +192,10 @@ def table_cells(results: Mapping[str, Any]) -> list[list[str]]:
             ]
         )
     return cells
+
+
+def _holds_exams(name: str) -> bool:
+    return name in WAYS and WAYS[name].rule in EXAMINED
 
 
 def short(name: str) -> str:
@@ -212,6 +243,9 @@ def notes(results: Mapping[str, Any], lost: int) -> list[str]:
         f"{', '.join(f'{short(name)} {n:,}' for name, n in calls['students'].items()) or '0'}; cost "
         f"{dollars(results['cost_usd'])}; {results['seconds']:.0f} s.",
     ]
+    sandbox = results["settings"]["sandbox"]
+    if sandbox is not None:
+        said.insert(1, f"{PROGRAMS} Programs ran in the sandbox: {sandbox}.")
     if any(entry["name"] == "few-shot-worked" for entry in entries):
         said.insert(1, WORKED)
     failed = max((entry["failed_calls"] for entry in entries), default=0)

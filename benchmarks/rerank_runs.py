@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import dspy
 
 from lbt_dspy.benchmarks.classroom_task import classroom_task
+from lbt_dspy.benchmarks.code_answering import code_task
 from lbt_dspy.benchmarks.math_task import check_variants, load_math
-from lbt_dspy.benchmarks.rerank_settings import ALL, CLASSROOM, RerankSettings
+from lbt_dspy.benchmarks.rerank_rows import (
+    EVIDENCE,
+    EXAMINED,
+    ONE_SITTING,
+    REPLAYS,
+    SAMPLE,
+    WAYS,
+    Answered,
+    Row,
+    order_of,
+    way_of,
+)
+from lbt_dspy.benchmarks.rerank_settings import ALL, CLASSROOM, CODE, RerankSettings
 from lbt_dspy.errors import NoAnswerError
 from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
 from lbt_dspy.exam.paid_program import in_threads
@@ -19,7 +32,6 @@ from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.metrics.math_answer import MathAnswer
-from lbt_dspy.metrics.statistics import LabelledRuns
 from lbt_dspy.programs.answering import AnswerTask, worked
 from lbt_dspy.programs.math import math_program
 from lbt_dspy.teleprompters.lessons import NoLesson, SampledLesson
@@ -29,56 +41,7 @@ from lbt_dspy.teleprompters.reranked import RerankedProgram
 
 T = TypeVar("T")
 Lessons = Sequence[SampledLesson | NoLesson]
-RIGHT, WRONG = "right", "wrong"
-EXAMINED = ("max", "sum", "avg")
-SAMPLED = ("sc", *EXAMINED)
-"""Rows of the same lessons."""
-REPLAYS = (("max", "lossless"), ("sum", "lossless"), ("sum", "confident"), ("avg", "lossless"), ("avg", "confident"))
-"""Rows and schedules that `--schedule all` replays after the full exam."""
-ONE_SITTING, EVIDENCE = "1 sitting", "evidence"
-"""Variants of the examined rows: graded in one sitting at each exam problem, and marked by evidence."""
 QUESTIONS_AT_ONCE = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answered:
-    """One question's answer in one row."""
-
-    right: bool | None
-    """`None`: no sample came to an answer since calls were lost. An answer that cannot be read is wrong."""
-    found: Reranking | None
-    """`None`: no sample came to an answer."""
-
-
-@dataclass
-class Row:
-    """What one method answered, seed by seed."""
-
-    name: str
-    schedule: str
-    mark: str = "grade"
-    sittings: int = 3
-    variant: str = ""
-    """What sets it apart from the row of the same name: it asks the same exams in another way."""
-    account: Account = field(default_factory=Account)
-    answers: list[list[Answered]] = field(default_factory=list)
-    """`answers[seed][question]`."""
-
-    @property
-    def key(self) -> str:
-        """Its name among the rows of a run."""
-        return f"{self.name} ({self.variant})" if self.variant else self.name
-
-    def runs(self) -> LabelledRuns:
-        """Return the answers as labels: right or wrong."""
-        return LabelledRuns(
-            answers=[[RIGHT if a.right else WRONG for a in run] for run in self.answers],
-            measured=[[a.right is not None for a in run] for run in self.answers],
-        )
-
-    def exams(self) -> list[Reranking]:
-        """Return the records of all questions that were answered."""
-        return [a.found for run in self.answers for a in run if a.found is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,22 +64,36 @@ class RerankRunner:
     def run(self, rows: dict[str, Row]) -> None:
         """Fill the rows."""
         for seed, task in zip(self.settings.seeds, self.tasks, strict=True):
-            program, sampling, lessons = self.reranked(seed, task), Account(), [None] * len(task.teaching)
+            program, sampling, lessons = self.reranked(seed, task), Account(), list[Lessons]()
             for new in self.new_rows():
                 row = rows.setdefault(new.key, new)
                 self.tell(f"seed {seed}: {row.key}")
-                if row.name == SAMPLED[0]:
-                    lessons = self._each(functools.partial(self._lessons, program, sampling), task.teaching)
-                if row.name in SAMPLED:
+                if row.name in task.rows and WAYS[row.name].sampled:
+                    if not lessons:
+                        lessons = self._each(functools.partial(self._lessons, program, sampling), task.teaching)
                     row.account.join(sampling)
-                row.answers.append(
-                    self._each(functools.partial(self._answer, program, task, row), task.teaching, lessons)
-                )
+                row.answers += self._answers(program, task, row, lessons)
+
+    def _answers(
+        self, program: RerankedProgram, task: AnswerTask, row: Row, lessons: Sequence[Lessons]
+    ) -> list[list[Answered]]:
+        """Return the answers of a row, run by run."""
+        if row.name == SAMPLE:
+            each = self._each(functools.partial(self._one_by_one, task), task.teaching, lessons)
+            return [list(run) for run in zip(*each, strict=True)]
+        shared = lessons if row.name in task.rows and WAYS[row.name].sampled else [None] * len(task.teaching)
+        return [self._each(functools.partial(self._answer, program, task, row), task.teaching, shared)]
+
+    def _one_by_one(self, task: AnswerTask, problem: dspy.Example, lessons: Lessons) -> list[Answered]:
+        """Return every lesson as an answer, again from the first where a gate stopped the sampling."""
+        return [_alone(task, problem, lessons[i % len(lessons)]) for i in range(self.settings.rationales)]
 
     def new_rows(self) -> list[Row]:
         """Return all rows, without answers, in their order."""
         s = self.settings
         rows = [Row(name, self.schedule_of(name), s.mark, s.sittings) for name in order_of(self.task)]
+        for row in rows:
+            row.samples = s.rationales if row.name == SAMPLE else 1
         if s.schedule == ALL:
             rows += [Row(name, schedule, s.mark, s.sittings, schedule) for name, schedule in REPLAYS]
             rows += [Row(name, "full", mark, 1, variant) for name in EXAMINED for mark, variant in self.other_marks()]
@@ -128,10 +105,12 @@ class RerankRunner:
             return []
         return [("grade", ONE_SITTING), ("evidence", EVIDENCE)]
 
-    def answered(self, row: Row) -> Iterator[tuple[dspy.Example, Answered]]:
-        """Give each question of each seed with its answer in a row."""
-        for task, run in zip(self.tasks, row.answers, strict=False):
-            yield from zip(task.teaching, run, strict=True)
+    def answered(self, row: Row) -> Iterator[tuple[int, dspy.Example, Answered]]:
+        """Give each seed and question with its answer in a row."""
+        seeds = [pair for pair in zip(self.settings.seeds, self.tasks, strict=True) for _ in range(row.samples)]
+        for (seed, task), run in zip(seeds, row.answers, strict=False):
+            for problem, answer in zip(task.teaching, run, strict=True):
+                yield seed, problem, answer
 
     @functools.cached_property
     def exam_sizes(self) -> tuple[tuple[int, ...], ...]:
@@ -153,16 +132,18 @@ class RerankRunner:
             exam_students=self.students, exam=maker_of(s, task), grader=task.grader, rationales=s.rationales,
             sittings=s.sittings, mark=s.mark, selection=s.selection, schedule=self.schedule_of(s.selection),
             delta=s.delta, gate=s.gate, in_flight=s.in_flight, choices=s.choices, temperature=s.temperature,
-            config={"temperature": s.temperature}, adapter=task.adapter, ledger=self.ledger, seed=seed,
+            config={"temperature": s.temperature}, predictor=task.predictor, adapter=task.adapter, ledger=self.ledger,
+            seed=seed,
         ).compile(program)  # fmt: skip
 
     def schedule_of(self, name: str) -> str:
         """Return the schedule of a row: there is no confident one for `max`."""
-        if name not in EXAMINED:
+        rule = way_of(name, self.task).rule
+        if rule not in EXAMINED:
             return "none"
         if self.settings.schedule == ALL:
             return "full"
-        return "lossless" if name == "max" and self.settings.schedule == "confident" else self.settings.schedule
+        return "lossless" if rule == "max" and self.settings.schedule == "confident" else self.settings.schedule
 
     def _each(self, work: Callable[..., T], *columns: Sequence[Any]) -> list[T]:
         pieces = [functools.partial(work, *row) for row in zip(*columns, strict=True)]
@@ -175,34 +156,52 @@ class RerankRunner:
         self, program: RerankedProgram, task: AnswerTask, row: Row, problem: dspy.Example, lessons: Lessons | None
     ) -> Answered:
         try:
-            found = self._found(program, task, row, asked_of(program, problem), lessons)
+            found = self._found(program, task, row, problem, lessons)
         except NoAnswerError as error:
             return Answered(right=False if error.measured else None, found=None)
-        return Answered(right=task.right(problem, found.prediction), found=found)
+        given = dict(found.prediction.items())
+        return Answered(right=task.right(problem, given), found=found, prediction=given)
 
     def _found(
-        self, program: RerankedProgram, task: AnswerTask, row: Row, inputs: Mapping[str, Any], lessons: Lessons | None
+        self, program: RerankedProgram, task: AnswerTask, row: Row, problem: dspy.Example, lessons: Lessons | None
     ) -> Reranking:
-        name, changes = row.name, dict[str, Any](selection="maj")
-        if name in EXAMINED:
-            changes = {"selection": name, "schedule": row.schedule, "mark": row.mark, "sittings": row.sittings}
-        if name in SAMPLED:
-            return program.rerank(inputs, account=row.account, sampled=lessons, **changes)
-        if name in task.shots:
-            program = program.with_demonstrations(task.shots[name](program.exam_problems(inputs), task.answer))
-        if not voted(name):
+        inputs, way = asked_of(program, problem), way_of(row.name, task)
+        changes = dict[str, Any](selection=way.rule)
+        if way.rule in EXAMINED:
+            changes |= {"schedule": row.schedule, "mark": row.mark, "sittings": row.sittings}
+        if row.name in task.shots:
+            program = program.with_demonstrations(task.shots[row.name](program.exam_problems(inputs), task.answer))
+        if not way.sampled:
             changes |= {"rationales": 1, "gate": None, "temperature": 0.0}
-        return program.rerank(inputs, account=row.account, **changes)
+        elif way.passing:
+            sampled = program.sample(inputs, account=row.account) if lessons is None else lessons
+            lessons = passing(task, problem, sampled, only_first=way.first)
+        return program.rerank(inputs, account=row.account, sampled=lessons, **changes)
 
 
-def order_of(task: AnswerTask) -> tuple[str, ...]:
-    """Return the names of a task's rows."""
-    return ("greedy", *SAMPLED, *task.shots)
+def _alone(task: AnswerTask, problem: dspy.Example, lesson: SampledLesson | NoLesson) -> Answered:
+    if isinstance(lesson, NoLesson):
+        return Answered(right=False if lesson.measured else None, found=None)
+    given = dict(lesson.prediction.items())
+    return Answered(right=task.right(problem, given), found=None, prediction=given)
 
 
-def voted(name: str) -> bool:
-    """Return whether a row without an exam takes the majority of its samples, not one greedy answer."""
-    return name.endswith("sc")
+def passing(task: AnswerTask, problem: dspy.Example, sampled: Lessons, *, only_first: bool) -> Lessons:
+    """Return the lessons whose program passes the problem's own visible tests; all lessons, where none does.
+
+    Args:
+        task: Its grader gives the share of the visible tests that a program passes.
+        problem: The teaching problem; where it has no visible tests, every lesson passes.
+        sampled: Its lessons.
+        only_first: Whether only the first of them is wanted; where none passes, the first with the largest share.
+    """
+    lessons = [lesson for lesson in sampled if isinstance(lesson, SampledLesson)]
+    shares = [task.own_share(problem, dict(lesson.prediction.items())) for lesson in lessons]
+    best = max(shares, default=0.0)
+    if not lessons or (best < 1 and not only_first):
+        return sampled
+    chosen = [lesson for lesson, share in zip(lessons, shares, strict=True) if share == best]
+    return chosen[:1] if only_first else chosen
 
 
 def asked_of(program: RerankedProgram, problem: dspy.Example) -> dict[str, Any]:
@@ -212,22 +211,30 @@ def asked_of(program: RerankedProgram, problem: dspy.Example) -> dict[str, Any]:
     return {**problem.inputs(), **{name: problem[name] for name in about if name in problem}}
 
 
-def tasks_of(settings: RerankSettings) -> tuple[AnswerTask, ...]:
+def tasks_of(settings: RerankSettings, isolation: str = "auto") -> tuple[AnswerTask, ...]:
     """Load the task's data and program, for each seed.
+
+    Args:
+        settings: Of the run.
+        isolation: Of the sandbox, for programs.
 
     Raises:
         UserError: The data is missing or unfit, or has no variants where the exam is to be made of them.
     """
     if settings.task == CLASSROOM:
         return tuple(classroom_task(seed, settings.exam_problems, settings.limit) for seed in settings.seeds)
+    task = code_task(settings, isolation) if settings.task == CODE else _math(settings)
+    return (task,) * len(settings.seeds)
+
+
+def _math(settings: RerankSettings) -> AnswerTask:
     data = load_math(settings.data)
     if settings.exam == "variants":
         check_variants(data)
-    task = AnswerTask(
+    return AnswerTask(
         name=settings.task, program=math_program(), grader=MathAnswer("answer"), answer="answer",
         teaching=data.teaching[: settings.limit], bank=data.bank, source=data.source, dropped=data.dropped,
     )  # fmt: skip
-    return (task,) * len(settings.seeds)
 
 
 def maker_of(settings: RerankSettings, task: AnswerTask) -> ExamMaker:
@@ -237,6 +244,8 @@ def maker_of(settings: RerankSettings, task: AnswerTask) -> ExamMaker:
         return Variants(bank, problems=most)
     if settings.exam == "nearest":
         return Nearest(bank, most)
+    if settings.exam == "same-kind" and settings.task == CODE:
+        return SameKind(bank, ("tags",), None, problems=most, order="random")
     if settings.exam == "same-kind":
         return SameKind(bank, problems=most, order="random")
     return Fixed(bank, problems=most)

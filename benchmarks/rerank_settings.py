@@ -13,20 +13,22 @@ METHOD = "m1"
 ALL = "all"
 """The full exam, from whose journal the other schedules are replayed: what they would have paid for, and answered."""
 CLASSROOM = "classroom"
-TASKS = ("math", CLASSROOM)
+CODE = "code"
+TASKS = ("math", CLASSROOM, CODE)
 EXAMS = ("variants", "nearest", "same-kind", "fixed")
 SELECTIONS = ("sum", "max", "avg")
 SCHEDULES = ("full", "lossless", "confident", ALL)
 NUMBERS = (
-    ("rationales", "lessons sampled for a question (24)"),
+    ("rationales", "lessons sampled for a question (24; code 8)"),
     ("exam-problems", "problems of an exam (3)"),
     ("sittings", "sittings of each student on each exam problem after each lesson (3)"),
     ("gate", "stop sampling when the first N lessons agree (off)"),
     ("in-flight", "sittings asked at a time for one question (16; classroom 1)"),
     ("limit", "only the first N questions (all)"),
+    ("debug-rounds", "code: give a program that fails a visible test back to its model, at most N times (0)"),
 )
 WORDS = (
-    ("exam", "variants (of the question), nearest (in the bank), same-kind (subject, level) or fixed"),
+    ("exam", "variants (of the question), nearest (in the bank), same-kind (subject, level; code: tag) or fixed"),
     (
         "mark",
         "of a sitting: grade (the student's answer is graded) or evidence (how much likelier a lesson makes the "
@@ -34,11 +36,13 @@ WORDS = (
     ),
     ("schedule", "lossless (stops when nothing can change the answer), confident, full, or all of them (classroom)"),
 )
+LEAST = {"gate": 2, "debug-rounds": 0}
 OWN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     CLASSROOM: {
         "teacher": "embedded/classroom-teacher", "students": ("embedded/classroom-student-a",), "schedule": ALL,
         "in_flight": 1, "delta": 0.01, "temperature": 1.0, "seeds": (0, 1, 2),
     },
+    CODE: {"rationales": 8, "selection": "max", "exam": "same-kind"},
 }  # fmt: skip
 """By task, where they are not those of `RerankSettings`."""
 MARKS = ("grade", "evidence")
@@ -66,6 +70,7 @@ class RerankSettings:
     gate: int | None = None
     in_flight: int = 16
     choices: bool = False
+    debug_rounds: int = 0
     temperature: float = 0.7
     limit: int | None = None
     seeds: tuple[int, ...] = (0,)
@@ -81,6 +86,10 @@ def add_rerank_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--choices", action="store_true", default=None,
         help="--schedule full: ask all sittings at a problem in one request (n), where the server does that",
+    )  # fmt: skip
+    group.add_argument(
+        "--allow-weak-sandbox", action="store_true",
+        help="code: where bubblewrap does not work, run programs where they can read your files",
     )  # fmt: skip
     group.add_argument("--delta", metavar="P", type=float, help="confident: its risk (0.05; classroom 0.01)")
     group.add_argument("--temperature", metavar="T", type=float, help="of lessons and sittings (0.7; classroom 1)")
@@ -126,6 +135,12 @@ def rerank_settings(args: argparse.Namespace, others: tuple[str, ...]) -> Rerank
     return settings
 
 
+def check_weak_sandbox(args: argparse.Namespace, task: str) -> None:
+    """Raise `UserError` where a sandbox is spoken of and no program will run."""
+    if args.allow_weak_sandbox and task != CODE:
+        raise UserError(f"--allow-weak-sandbox is for --task {CODE}; leave it out")
+
+
 def _named_models(args: argparse.Namespace, own: Mapping[str, Any]) -> argparse.Namespace:
     """Return the models of a command line, with the task's own ones where it names none."""
     students = ",".join(own.get("students", ())) or None
@@ -138,7 +153,7 @@ def _named_models(args: argparse.Namespace, own: Mapping[str, Any]) -> argparse.
 
 def _check(settings: RerankSettings) -> None:
     check_choice("--selection of --method m1", settings.selection, SELECTIONS)
-    check_choice("--exam", settings.exam, EXAMS)
+    check_choice("--exam", settings.exam, tuple(name for name in EXAMS if settings.task != CODE or name != "variants"))
     check_choice("--schedule", settings.schedule, SCHEDULES)
     check_choice("--mark", settings.mark, MARKS)
     if settings.task == CLASSROOM and settings.data is not None:
@@ -146,7 +161,11 @@ def _check(settings: RerankSettings) -> None:
     for flag, _ in NUMBERS:
         value: Any = getattr(settings, flag.replace("-", "_"))
         if value is not None:
-            check_at_least(f"--{flag}", value, 2 if flag == "gate" else 1, "see --help for the default")
+            check_at_least(f"--{flag}", value, LEAST.get(flag, 1), "see --help for the default")
+    if settings.task != CODE and settings.debug_rounds:
+        raise UserError(f"--debug-rounds {settings.debug_rounds} is for --task {CODE}; leave it out")
+    if settings.task == CODE and settings.mark == "evidence":
+        raise UserError(f"--mark evidence is not for --task {CODE}, whose marks are visible tests; leave it out")
     if not settings.temperature >= 0:
         raise UserError(f"--temperature must be at least 0 but got {settings.temperature}; see --help for the default")
     if settings.gate is not None and settings.gate > settings.rationales:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from lbt_dspy.benchmarks.code_scores import Table, scores_table
 from lbt_dspy.benchmarks.outcome import calls_by_role
-from lbt_dspy.benchmarks.rerank_runs import EVIDENCE, EXAMINED, ONE_SITTING, Answered, RerankRunner, Row
+from lbt_dspy.benchmarks.rerank_rows import EVIDENCE, EXAMINED, ONE_SITTING, Answered, Row
+from lbt_dspy.benchmarks.rerank_runs import RerankRunner
 from lbt_dspy.report import percent
 
 MARKS = (ONE_SITTING, EVIDENCE)
-
-
-class Table(NamedTuple):
-    """One table; all columns but the first are numbers."""
-
-    title: str
-    headings: tuple[str, ...]
-    cells: list[list[str]]
+DIFFICULTIES = ("introductory", "easy", "medium", "interview", "hard", "competition")
 
 
 def by_schedule(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
     """Return accuracy, agreement with the full exam and calls of each full exam and of its replays."""
-    kept = [row for name in EXAMINED for row in rows.values() if row.name == name and row.variant in ("", row.schedule)]
-    return [_compared(runner, row, rows[row.name]) for row in kept] if len(kept) > len(EXAMINED) else []
+    full = [row for row in rows.values() if row.examined and not row.variant]
+    kept = [
+        row for base in full for row in rows.values() if row.name == base.name and row.variant in ("", row.schedule)
+    ]
+    return [_compared(runner, row, rows[row.name]) for row in kept] if len(kept) > len(full) else []
 
 
 def by_mark(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
@@ -33,7 +31,7 @@ def by_mark(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any
         {
             "name": row.name,
             "mark": row.mark,
-            "value": _accuracy([answer for _, answer in runner.answered(row)]),
+            "value": _accuracy([answer for *_, answer in runner.answered(row)]),
             "calls": calls_by_role(row.account)["students"],
         }
         for row in kept
@@ -41,13 +39,13 @@ def by_mark(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any
 
 
 def _compared(runner: RerankRunner, row: Row, full: Row) -> dict[str, Any]:
-    chosen = [_key(runner, answer) for _, answer in runner.answered(row)]
-    wanted = [_key(runner, answer) for _, answer in runner.answered(full)]
+    chosen = [_key(runner, answer) for *_, answer in runner.answered(row)]
+    wanted = [_key(runner, answer) for *_, answer in runner.answered(full)]
     calls, most = (calls_by_role(each.account)["students"] for each in (row, full))
     return {
         "name": row.name,
         "schedule": row.schedule,
-        "value": _accuracy([answer for _, answer in runner.answered(row)]),
+        "value": _accuracy([answer for *_, answer in runner.answered(row)]),
         "same": sum(a == b for a, b in zip(chosen, wanted, strict=False)) / max(1, len(chosen)),
         "calls": calls,
         "share": calls / max(1, most),
@@ -63,18 +61,23 @@ def by_strata(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, A
     name = runner.task.strata
     if name is None:
         return []
-    values = sorted({problem[name] for task in runner.tasks for problem in task.teaching})
+    values = sorted({problem[name] for task in runner.tasks for problem in task.teaching}, key=_rank)
     return [
         {
             name: value,
             "n": sum(problem[name] == value for task in runner.tasks for problem in task.teaching),
             "accuracy": {
-                row.name: _accuracy([answer for problem, answer in runner.answered(row) if problem[name] == value])
+                row.name: _accuracy([answer for _, problem, answer in runner.answered(row) if problem[name] == value])
                 for row in rows.values()
             },
         }
         for value in values
     ]
+
+
+def _rank(value: object) -> tuple[int, object]:
+    """Order difficulties as people do, and all else as it is."""
+    return (DIFFICULTIES.index(value.casefold()), "") if str(value).casefold() in DIFFICULTIES else (0, value)
 
 
 def _accuracy(answers: Sequence[Answered]) -> float | None:
@@ -85,7 +88,10 @@ def _accuracy(answers: Sequence[Answered]) -> float | None:
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
     """Return the tables that a run has beside its main one."""
-    found = (_schedules(results["schedules"]), _marks(results["marks"]), _strata(results["strata"]))
+    found = (
+        scores_table(results["scores"]), _schedules(results["schedules"]), _marks(results["marks"]),
+        _strata(results["strata"]),
+    )  # fmt: skip
     return [table for table in found if table.cells]
 
 

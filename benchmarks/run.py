@@ -57,6 +57,7 @@ def execute(args: argparse.Namespace) -> int:
 
     settings = settings_of(args)
     from lbt_dspy.benchmarks.console import check_json_path
+    from lbt_dspy.benchmarks.rerank_settings import check_weak_sandbox
     from lbt_dspy.budget import Budget
     from lbt_dspy.errors import check_at_least, check_choice
     from lbt_dspy.journal import Journal
@@ -69,6 +70,7 @@ def execute(args: argparse.Namespace) -> int:
     check_choice("--client", args.client, CLIENTS)
     budget = Budget(args.max_calls, args.max_cost)
     check_json_path(args.json)
+    check_weak_sandbox(args, settings.task)
     job = job_of(settings, args)
     if args.max_cost is not None:
         check_prices(job.lms)

@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
         "`lbt compare` compares two runs. Exit codes: 0 done, 2 a mistake in the call, 3 budget spent (resumable), 1 "
         "anything else.",
     )
-    p.add_argument("--task", metavar="NAME", help="fallacy or liar (M3), classroom or math (M1)")
+    p.add_argument("--task", metavar="NAME", help="fallacy or liar (M3), classroom, math or code (M1)")
     p.add_argument("--method", metavar="NAME", help="m1 or m3 (that of the task)")
     own = p.add_argument_group("a task of your own, instead of --task")
     own.add_argument("--train", metavar="FILE", help="CSV, JSONL or Parquet file, or Hugging Face data set NAME:SPLIT")

@@ -112,7 +112,7 @@ def parse_json_lines(text: str, name: str) -> list[Row]:
             row = json.loads(line)
             if "\\ud" in line.casefold():
                 json.dumps(row, ensure_ascii=False).encode()  # half of a character cannot be written again
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
             raise UserError(f"line {number} of {name} is no JSON object; each line must be one")

@@ -99,6 +99,41 @@ class SolveProblem(dspy.Signature):  # type: ignore[misc]
     answer: str = dspy.OutputField(desc="the final result alone")
 
 
+class WriteProgram(dspy.Signature):  # type: ignore[misc]
+    """Solve the programming problem in Python.
+
+    The reasoning is a plan from which someone else could learn to solve such problems: the idea, why it is right, and
+    what it costs. The program is complete: with its imports, and with the names that the problem asks for.
+    """
+
+    question: str = dspy.InputField(desc="the problem, with the code to start from where there is some")
+    program: str = dspy.OutputField(desc="the Python program alone, without tests or explanations")
+
+
+REPAIR = """A program that was written for this task has failed a test. Find its mistake, and write it anew.
+
+The reasoning is the corrected plan, as if it were the first one. The program is complete, not only what has changed.
+The task was:
+
+"""
+
+
+def repairing(signature: type[dspy.Signature]) -> type[dspy.Signature]:
+    """Return the signature that mends what another one's program did wrong: its fields, and three more inputs.
+
+    Args:
+        signature: Writes a program.
+    """
+    more = {
+        "failed_program": "the program that was written",
+        "failed_test": "the test that it failed",
+        "error": "what came of that test",
+    }
+    for name, desc in more.items():
+        signature = signature.append(name, dspy.InputField(desc=desc), str)
+    return signature.with_instructions(REPAIR + signature.instructions)  # type: ignore[no-any-return]
+
+
 def classification(
     question: str, labels: tuple[str, ...], *, text_field: str | Sequence[str] = "text", label_field: str = "label"
 ) -> type[dspy.Signature]:

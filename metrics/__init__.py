@@ -3,8 +3,10 @@
 from lbt_dspy.metrics.labels import Accuracy, BinaryF1, LabelMetric, MacroF1, default_metric
 from lbt_dspy.metrics.lbt_score import LbTScore, LessonScore
 from lbt_dspy.metrics.math_answer import MathAnswer, math_answer
+from lbt_dspy.metrics.program_tests import ProgramTests
+from lbt_dspy.metrics.program_text import extract_program
 from lbt_dspy.metrics.sandbox import Limits, Outcome, Verdict, run_program, run_script
-from lbt_dspy.metrics.statistics import Estimate, LabelledRuns, paired_bootstrap
+from lbt_dspy.metrics.statistics import Estimate, LabelledRuns, paired_bootstrap, paired_means
 
 __all__ = [
     "Accuracy",
@@ -18,10 +20,13 @@ __all__ = [
     "MacroF1",
     "MathAnswer",
     "Outcome",
+    "ProgramTests",
     "Verdict",
     "default_metric",
+    "extract_program",
     "math_answer",
     "paired_bootstrap",
+    "paired_means",
     "run_program",
     "run_script",
 ]

@@ -6,7 +6,7 @@ on each resample and averaged over the runs (Efron and Tibshirani 1993, percenti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,31 +61,70 @@ def paired_bootstrap(
     Raises:
         UserError: There are no test examples.
     """
-    if not golds:
-        raise UserError("an interval needs at least one test example")
-    draws = stream(seed, "bootstrap").multinomial(len(golds), np.full(len(golds), 1 / len(golds)), size=resamples)
-    points: dict[str, Array] = {}
-    curves: dict[str, Array] = {}
-    for name, runs in methods.items():
-        hot = np.stack(
+    hot = {
+        name: np.stack(
             [
                 metric.one_hot(list(zip(golds, answers, strict=True))) * np.asarray(measured, float)[:, None, None]
                 for answers, measured in zip(runs.answers, runs.measured, strict=True)
             ]
         )
-        points[name] = metric.of_confusion(hot.sum(axis=1))
-        flat = hot.transpose(1, 0, 2, 3).reshape(len(golds), -1)
+        for name, runs in methods.items()
+    }
+    return _paired(hot, metric.of_confusion, len(golds), seed, resamples)
+
+
+def paired_means(
+    methods: Mapping[str, Sequence[Sequence[float | None]]], *, seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[dict[str, Estimate], dict[tuple[str, str], Estimate]]:
+    """Return every method's mean value, and every difference (first minus second) of two methods.
+
+    Args:
+        methods: `methods[name][run][example]`, of each method on the same examples; `None` was not measured, and
+            counts for nothing in that run.
+        seed: As in `paired_bootstrap`.
+        resamples: As in `paired_bootstrap`.
+
+    Raises:
+        UserError: There are no examples.
+    """
+    sums = {
+        name: np.array([[(0.0, 0.0) if v is None else (v, 1.0) for v in run] for run in runs], float)
+        for name, runs in methods.items()
+    }
+    examples = min((array.shape[1] for array in sums.values() if array.ndim == 3), default=0)
+    return _paired(sums, lambda sums: sums[..., 0] / np.maximum(sums[..., 1], 1), examples, seed, resamples)
+
+
+def _paired(
+    parts: Mapping[str, Array], of_sum: Callable[[Array], Array], examples: int, seed: int, resamples: int
+) -> tuple[dict[str, Estimate], dict[tuple[str, str], Estimate]]:
+    """Bootstrap a metric that is a function of sums over examples.
+
+    Args:
+        parts: Of each method an array of shape (runs, examples, ...), to be summed over the examples.
+        of_sum: Gives the metric of sums of shape (..., ...), for each of their leading places.
+        examples: How many there are.
+        seed: Seeds the resampling.
+        resamples: Number of resamples.
+    """
+    if not examples:
+        raise UserError("an interval needs at least one test example")
+    draws = stream(seed, "bootstrap").multinomial(examples, np.full(examples, 1 / examples), size=resamples)
+    points = {name: of_sum(part.sum(axis=1)) for name, part in parts.items()}
+    curves: dict[str, Array] = {}
+    for name, part in parts.items():
+        flat = part.swapaxes(0, 1).reshape(examples, -1)
         curves[name] = np.concatenate(
             [
-                metric.of_confusion((draws[i : i + BLOCK] @ flat).reshape(-1, *hot[:, 0].shape)).mean(axis=-1)
+                of_sum((draws[i : i + BLOCK] @ flat).reshape(-1, *part[:, 0].shape)).mean(axis=-1)
                 for i in range(0, resamples, BLOCK)
             ]
         )
-    values = {name: _estimate(points[name], curves[name]) for name in methods}
+    values = {name: _estimate(points[name], curves[name]) for name in parts}
     differences = {
         (a, b): _estimate(np.array([points[a].mean() - points[b].mean()]), curves[a] - curves[b])
-        for a in methods
-        for b in methods
+        for a in parts
+        for b in parts
         if a != b
     }
     return values, differences

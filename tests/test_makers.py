@@ -135,6 +135,37 @@ def test_a_random_order_is_drawn_for_each_problem_and_repeats(make):
     assert all(len(set(found)) == 6 for found in drawn)
 
 
+TAGGED = [
+    ("a", ["Array", "Graph"]),
+    ("b", ["Array", "Math"]),
+    ("c", ["Array", "Math"]),
+    ("d", ["Graph"]),
+    ("e", {"Array", "Math"}),
+    ("f", "Array"),
+]
+SHARED = [  # tags of the teaching problem, problems wanted, which fit
+    (["Array", "Math"], 3, "bce"),  # the rarest tag that gives enough
+    (["Array", "Math"], 4, "abcef"),  # there are too few of the rarer one
+    (["Array", "Graph"], 2, "ad"),
+    (["Graph", "Array"], None, "ad"),
+    (["Trie", "Graph"], 2, "ad"),  # nobody has the rarest
+    (["Trie", "Graph"], 9, "ad"),  # never enough: as many as there are
+    ({"Math", "Array"}, 3, "bce"),
+    ("Math", None, "bce"),  # one value, among several
+    (["Trie"], 2, ""),
+    ([], 2, ""),
+]
+
+
+@pytest.mark.parametrize(("tags", "wanted", "fit"), SHARED)
+def test_of_several_tags_the_rarest_that_gives_enough_is_shared(tags, wanted, fit):
+    bank = [dspy.Example(question=name, tags=held).with_inputs("question") for name, held in TAGGED]
+    maker = SameKind(bank, ("tags",), None, problems=wanted)
+    teaching = dspy.Example(question="new", tags=tags).with_inputs("question")
+    others = range(len(bank))
+    assert "".join(TAGGED[i][0] for i in maker.fitting(teaching, others)) == fit
+
+
 @every_maker
 def test_too_few_are_said_once_or_refused(make, caplog):
     maker = make(problems=10)

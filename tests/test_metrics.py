@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
 from lbt_dspy import UserError
-from lbt_dspy.metrics import Accuracy, BinaryF1, LabelledRuns, MacroF1, default_metric, paired_bootstrap
+from lbt_dspy.metrics import (
+    Accuracy,
+    BinaryF1,
+    LabelledRuns,
+    MacroF1,
+    default_metric,
+    paired_bootstrap,
+    paired_means,
+)  # fmt: skip
 
 LABELS = ("a", "b", "c")
 PAIRS = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from((*LABELS, "other", None))), min_size=1, max_size=40)
@@ -107,3 +115,25 @@ def test_the_expected_metric_moves_with_the_probabilities():
     assert values == sorted(values)
     assert values[1] == pytest.approx(2 * 0.5 / (0.5 + 0.3 + 1))
     assert metric.expected(golds, [{"Yes": 0.5}, None]) == pytest.approx(2 * 0.5 / (0.5 + 1))  # the rest is no label
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=20), st.integers(0, 5))
+def test_means_of_right_and_wrong_are_accuracies(rows, seed):
+    golds = ["a"] * len(rows)
+    labelled = {name: runs(["a" if row[i] else "b" for row in rows]) for i, name in enumerate("xy")}
+    shares = {name: [[float(row[i]) for row in rows]] for i, name in enumerate("xy")}
+    options = {"seed": seed, "resamples": 40}
+    assert paired_means(shares, **options) == paired_bootstrap(golds, labelled, Accuracy(("a", "b")), **options)
+
+
+def test_means_of_shares_are_taken_run_by_run_without_what_was_not_measured():
+    values, differences = paired_means({"x": [[0.5, None, 1.0], [0.0, 0.0, 0.3]], "y": [[0.25, 0.25, 0.25]] * 2})
+    assert values["x"].by_run == pytest.approx((0.75, 0.1))
+    assert values["x"].value == pytest.approx(0.425)
+    assert (values["y"].low, values["y"].high) == (0.25, 0.25)
+    assert differences["x", "y"].value == pytest.approx(0.175)
+    assert differences["x", "y"].low == pytest.approx(values["x"].low - 0.25)
+    assert paired_means({"x": [[None, None]]}, resamples=10)[0]["x"].value == 0
+    for nothing in ({}, {"x": []}, {"x": [[]]}):
+        with pytest.raises(UserError, match="at least one test example"):
+            paired_means(nothing)

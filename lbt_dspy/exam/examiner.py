@@ -227,7 +227,7 @@ class Examiner:
                 text is, where marks are by evidence.
         """
         inputs = list(self.predictor.signature.input_fields) if self._alone else []
-        answer = getattr(self.grader, "field", None)
+        answer = getattr(self.grader, "reference", getattr(self.grader, "field", None))
         for problem in problems:
             example = problem.example
             given = set(example._input_keys or ())

@@ -20,6 +20,7 @@ from lbt_dspy.exam.banks import BankMaker, plain_inputs
 from lbt_dspy.lms.user_lm import public_settings
 from lbt_dspy.types import ExamProblem
 
+SEVERAL = (list, tuple, set, frozenset)
 LEVELS: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "<": operator.lt,
@@ -77,9 +78,12 @@ class Variants(BankMaker):
 class SameKind(BankMaker):
     """Problems that agree with the teaching problem in some fields, and compare with it in level.
 
+    Of a field that holds several values, such as tags, one must be shared: the teaching problem's rarest in the bank
+    that gives enough problems, since it says most.
+
     Args:
         bank: As in `BankMaker`, as are the other options.
-        fields: Fields that must be equal, e.g. `("subject",)`.
+        fields: Fields that must be equal, or share a value where they hold a list, tuple or set; e.g. `("subject",)`.
         level: `=`, `<`, `>`, `<=`, `>=` compare a problem's level with the teaching problem's (`<`: easier exams); a
             number asks for that level; `None`: any.
         level_field: The field with the level, a number.
@@ -105,13 +109,20 @@ class SameKind(BankMaker):
 
     def fitting(self, teaching: dspy.Example, others: Sequence[int]) -> Iterable[int]:
         """Return the problems of the same kind."""
-        kind = [self.field(teaching, name) for name in self.fields]
+        kind = {name: self.field(teaching, name) for name in self.fields}
         fits = self._level_test(teaching)
-        return [
-            place
-            for place in others
-            if [self.bank[place][name] for name in self.fields] == kind and fits(self.bank[place])
-        ]
+        places = [place for place in others if fits(self.bank[place])]
+        for name, own in kind.items():
+            places = self._sharing(name, own, places)
+        return places
+
+    def _sharing(self, name: str, own: Any, places: list[int]) -> list[int]:
+        """Return the places whose value of a field is the teaching problem's, or has its rarest one in it."""
+        if not isinstance(own, SEVERAL):
+            return [place for place in places if own in _values(self.bank[place][name])]
+        groups = [[place for place in places if value in _values(self.bank[place][name])] for value in _values(own)]
+        enough = [group for group in groups if len(group) >= (self.most or 1)]
+        return min(enough, key=len) if enough else max(groups, key=len, default=[])
 
     def _level_test(self, teaching: dspy.Example) -> Callable[[dspy.Example], bool]:
         if self.level is None:
@@ -191,6 +202,13 @@ class Nearest(BankMaker):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
+
+
+def _values(value: Any) -> Sequence[Any]:
+    """Return the values of a field, those of a set in an order that is always the same."""
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=repr)
+    return value if isinstance(value, list | tuple) else (value,)
 
 
 def _check_fields(bank: Sequence[dspy.Example], names: Sequence[str]) -> None:

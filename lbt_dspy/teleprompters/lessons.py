@@ -24,7 +24,7 @@ class SampledLesson:
     prediction: dspy.Prediction
     """What the program answered."""
     demonstration: dspy.Example
-    """What the lesson's predictor was asked and answered, as students read it."""
+    """What students read: what the lesson's predictor was asked and answered, as the program gave it in the end."""
     trace: tuple[tuple[str, dict[str, Any], dspy.Prediction], ...]
     """(predictor's name, inputs, outputs) of every predictor that took part."""
 
@@ -77,7 +77,8 @@ class LessonSampler:
         if not turns:
             return NoLesson(f"the predictor {self.predictor!r} was not asked", False)
         asked, answered = turns[-1]
-        demonstration = dspy.Example({**asked, **answered}).with_inputs(*asked)
+        final = {name: value for name, value in (run.prediction or {}).items() if name in answered}
+        demonstration = dspy.Example({**asked, **answered, **final}).with_inputs(*asked)
         return SampledLesson(rollout=rollout, prediction=run.prediction, demonstration=demonstration, trace=trace)
 
     def _paid_lm(self, lm: dspy.LM | None, rollout: int) -> dspy.LM | None:
