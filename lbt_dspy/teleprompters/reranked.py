@@ -12,10 +12,11 @@ import dspy
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.examiner import Examiner
-from lbt_dspy.exam.grading import ExactMatch
+from lbt_dspy.exam.grading import ExactMatch, Grader
 from lbt_dspy.exam.render import current_adapter
 from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.lms.account import Account
+from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.own_ledger import OwnLedger
 from lbt_dspy.lms.user_lm import without_secrets
 from lbt_dspy.teleprompters.lessons import NoLesson, SampledLesson, lesson_predictor
@@ -67,6 +68,26 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         """What `LbTRerank` was asked for."""
         return self._options.value
 
+    @property
+    def ledger(self) -> Ledger:
+        """What pays for its calls."""
+        return self._till.ledger
+
+    @property
+    def grader(self) -> Grader:
+        """What marks the students' answers, and tells which answers are the same."""
+        return ExactMatch(self._answer) if self.options.grader is None else self.options.grader
+
+    @property
+    def answer_field(self) -> str:
+        """The output field with the answer."""
+        return self._answer
+
+    @property
+    def lesson_predictor(self) -> dspy.Predict:
+        """The predictor whose text is the lesson."""
+        return dict(self.program.named_predictors())[self._predictor]
+
     def exam_problems(self, inputs: Mapping[str, Any]) -> Sequence[ExamProblem]:
         """Return the exam of a question.
 
@@ -78,7 +99,7 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
     def with_demonstrations(self, demonstrations: Sequence[dspy.Example]) -> RerankedProgram:
         """Return a copy whose teacher reads these demonstrations: the fair baseline gives it the exam's problems."""
         copy: RerankedProgram = self.deepcopy()
-        dict(copy.program.named_predictors())[self._predictor].demos = list(demonstrations)
+        copy.lesson_predictor.demos = list(demonstrations)
         return copy
 
     def forward(self, *positional: Any, **inputs: Any) -> dspy.Prediction:
@@ -160,9 +181,8 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         return dataclasses.replace(self.options, **changes)
 
     def _examiner(self, options: LbTRerank) -> Examiner:
-        grader = ExactMatch(self._answer) if options.grader is None else options.grader
         return Examiner(
-            self.program, predictor=self._predictor, grader=grader, ledger=self._till.ledger, adapter=options.adapter,
+            self.program, predictor=self._predictor, grader=self.grader, ledger=self.ledger, adapter=options.adapter,
             config=options.config, seed=options.seed, demonstrations=options.demonstrations,
             rationale=options.rationale, mark=options.mark, evidence_scale=options.evidence_scale,
             choices=options.choices,

@@ -40,6 +40,7 @@ TAKEN = frozenset({"max_tokens", "temperature", "top_k", "seed", "logprobs"})
 """The settings of a request that these models understand."""
 OTHER = tuple(field.name for field in dataclasses.fields(Settings) if field.name not in TAKEN)
 CACHED_TEXTS = 2**14
+PARTS = ("config.json", "tokenizer.json", "model.safetensors")
 
 
 class Given(NamedTuple):
@@ -100,19 +101,25 @@ class ClassroomEngine(ModelEngine):
         name: One of `lbt_dspy.lms.embedded.CLASSROOM`.
         folder: Where the checkpoints are, each in a folder of its own (`teacher`, `student-a`, ...); `None`: in the
             package.
+        checkpoint: The folder of another checkpoint of this model, such as a tuned one, to be run in its place.
 
     Raises:
-        UserError: The model is of another kind than Llama.
+        UserError: The checkpoint is no model, or of another kind than Llama.
     """
 
     in_process = True
     gives_logprobs = True
     scores_texts = True
 
-    def __init__(self, name: str, folder: Path | None = None) -> None:
-        place = (folder or FOLDER) / name.removeprefix("embedded/classroom-")
+    def __init__(self, name: str, folder: Path | None = None, *, checkpoint: Path | None = None) -> None:
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        place = self.checkpoint or (folder or FOLDER) / name.removeprefix("embedded/classroom-")
+        missing = next((part for part in PARTS if not (place / part).is_file()), None)
+        if missing is not None:
+            raise UserError(f"{place} is no model: it has no {missing}; name a folder that save_pretrained has written")
         digest = hashlib.blake2b((place / "model.safetensors").read_bytes(), digest_size=8).hexdigest()
         super().__init__(name, f"{name}|{digest}")
+        self.place = place
         self._model = Transformer.load(place)
         self._tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
         self._unknown = self._tokenizer.token_to_id(self._tokenizer.model.unk_token)
@@ -259,12 +266,13 @@ class ClassroomEngine(ModelEngine):
 
     def dump_state(self) -> dict[str, Any]:
         """Return what DSPy saves."""
-        return {"name": self.name}
+        return {"name": self.name, "checkpoint": None if self.checkpoint is None else str(self.checkpoint)}
 
     @classmethod
     def load_state(cls, state: dict[str, Any]) -> ClassroomEngine:
         """Rebuild from `dump_state`."""
-        return cls(state["name"])
+        checkpoint = state.get("checkpoint")
+        return cls(state["name"], checkpoint=None if checkpoint is None else Path(checkpoint))
 
 
 def _fields(signature: type[dspy.Signature]) -> tuple[str, str | None, str]:
