@@ -6,17 +6,22 @@ nothing is called: lessons and their scores come from `scored_lessons`.
 
 from __future__ import annotations
 
-import contextlib
 import json
+import math
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lbt_dspy.errors import UserError, check_at_least
 from lbt_dspy.sampling import stream
+from lbt_dspy.teleprompters import preference_files as files
+from lbt_dspy.teleprompters.preference_files import encodable, write_whole
 
 if TYPE_CHECKING:
     import datasets
@@ -26,12 +31,19 @@ GAP = 0.3
 PER_PROBLEM = 8
 BINS = 10
 LARGEST_DENOMINATOR = 10_000
+ROUNDING = Fraction(1, 10**12)
 Messages = tuple[Mapping[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredLesson:
-    """A sampled solution of a training problem, and what is known of it."""
+    """A sampled solution of a training problem, and what is known of it.
+
+    Lone surrogates in its texts become U+FFFD: no file can hold them.
+
+    Raises:
+        UserError: A score is not in [0, 1].
+    """
 
     problem: str
     """Names the problem; pairs are made of lessons with the same."""
@@ -45,6 +57,16 @@ class ScoredLesson:
     """In [0, 1]; `None`: no sitting was measured."""
     correct: float | None = None
     """The mark of its answer, in [0, 1]; `None`: there is no reference answer."""
+
+    def __post_init__(self) -> None:
+        prompt = tuple({key: encodable(text) for key, text in message.items()} for message in self.prompt)
+        values: dict[str, Any] = {name: encodable(getattr(self, name)) for name in ("problem", "text", "answer")}
+        for name, score in (("lbt_score", self.lbt_score), ("correct", self.correct)):
+            if score is not None:
+                _check_number(name, score, 1.0, "from 0 to 1", "None says that it is not known")
+                values[name] = float(score)
+        for name, value in {**values, "prompt": prompt}.items():
+            object.__setattr__(self, name, value)  # frozen from here on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +85,7 @@ class PreferencePair:
             "prompt": [dict(message) for message in self.chosen.prompt],
             **{name: [{"role": "assistant", "content": lesson.text}] for name, lesson in both.items()},
             "gap": self.gap,
-            **{f"{name}_lbt_score": lesson.lbt_score for name, lesson in both.items()},
-            **{f"{name}_correct": lesson.correct for name, lesson in both.items()},
-            **{f"{name}_answer": lesson.answer for name, lesson in both.items()},
-            **{f"{name}_rollout": lesson.rollout for name, lesson in both.items()},
+            **{f"{name}_{value}": getattr(both[name], value) for value in files.OF_BOTH for name in both},
             "problem": self.chosen.problem,
         }
 
@@ -95,9 +114,9 @@ def preference_pairs(
 ) -> list[PreferencePair]:
     """Pair the lessons of each problem whose scores are more than `gap` apart.
 
-    A text is chosen in at most one pair of its problem, and rejected as rarely as the others that could be: of many
-    possible pairs, those are drawn that use the lessons evenly. Equal texts of a problem are one lesson. What is drawn
-    for a problem depends on its own lessons and the seed alone.
+    The chosen are drawn, each for one pair; fewer than `per_problem` only if no other could be. The rejected are drawn
+    evenly: no lesson is in more pairs by two than another that could have been in one of these in its place. What is
+    drawn for a problem depends on its own lessons and the seed alone. Equal texts are one lesson (see `distinct`).
 
     Args:
         lessons: Of any number of problems, in any order.
@@ -112,49 +131,64 @@ def preference_pairs(
     Raises:
         UserError: An option is out of bounds.
     """
-    _check_options(weight, gap, per_problem)
-    problems: dict[str, dict[str, ScoredLesson]] = {}
-    for lesson in lessons:
-        problems.setdefault(lesson.problem, {}).setdefault(lesson.text, lesson)
+    _check_number("weight", weight, 1.0, "from 0 to 1", f"the paper's is {WEIGHT}")
+    _check_number("gap", gap, math.nextafter(1, 0), "from 0 to less than 1", f"the paper's is {GAP}")
+    check_at_least("per_problem", per_problem, 1, "it is the largest number of pairs of one problem")
     pairs: list[PreferencePair] = []
-    for name, of_problem in problems.items():
-        pairs += _pairs_of(name, list(of_problem.values()), weight, _exact(gap), per_problem, seed)
+    for problem, texts in distinct(lessons).items():
+        known = [(lesson, score) for lesson in texts if (score := score_of(lesson, weight)) is not None]
+        pairs += _drawn(known, _exact(gap), per_problem, stream(seed, "pairs", problem))
     return pairs
 
 
-def _pairs_of(
-    problem: str, lessons: Sequence[ScoredLesson], weight: float, gap: Fraction, most: int, seed: int
+def distinct(lessons: Iterable[ScoredLesson]) -> dict[str, list[ScoredLesson]]:
+    """Return the different lessons of each problem, in the order of their texts.
+
+    Lessons with the same text are one: the first rollout, with the means of the scores that are known of any.
+    """
+    problems: dict[str, dict[str, list[ScoredLesson]]] = {}
+    for lesson in lessons:
+        problems.setdefault(lesson.problem, {}).setdefault(lesson.text, []).append(lesson)
+    return {problem: [_merged(texts[text]) for text in sorted(texts)] for problem, texts in problems.items()}
+
+
+def _merged(same: Sequence[ScoredLesson]) -> ScoredLesson:
+    first = min(same, key=lambda lesson: (lesson.rollout, lesson.answer, repr(lesson.prompt)))
+    score, correct = (_mean([getattr(lesson, name) for lesson in same]) for name in ("lbt_score", "correct"))
+    return replace(first, lbt_score=score, correct=correct)
+
+
+def _mean(scores: Sequence[float | None]) -> float | None:
+    known = [_exact(score) for score in scores if score is not None]
+    return float(statistics.mean(known)) if known else None
+
+
+def _drawn(
+    known: Sequence[tuple[ScoredLesson, Fraction]], gap: Fraction, most: int, draw: np.random.Generator
 ) -> list[PreferencePair]:
-    lessons = sorted(lessons, key=lambda lesson: lesson.text)  # whatever the order in which they came
-    scores = [score_of(lesson, weight) for lesson in lessons]
-    known = [(lesson, score) for lesson, score in zip(lessons, scores, strict=True) if score is not None]
-    drawn = stream(seed, "pairs", problem)
+    lowest = min((score for _, score in known), default=Fraction())
+    able = [known[i] for i in draw.permutation(len(known)) if known[i][1] - lowest > gap]
     rejected = Counter[str]()
     pairs: list[PreferencePair] = []
-    for i in drawn.permutation(len(known)):
-        chosen, score = known[i]
+    for chosen, score in sorted(able[:most], key=lambda one: one[1]):  # who has the least choice goes first: it is even
         worse = [(other, low) for other, low in known if score - low > gap]
-        if not worse:
-            continue
-        ranks = drawn.permutation(len(worse))
-        place = min(range(len(worse)), key=lambda k: (rejected[worse[k][0].text], ranks[k]))
-        other, low = worse[place]
+        fewest = min(rejected[other.text] for other, _ in worse)
+        rarest = [(other, low) for other, low in worse if rejected[other.text] == fewest]
+        other, low = rarest[draw.integers(len(rarest))]
         rejected[other.text] += 1
         pairs.append(PreferencePair(chosen=chosen, rejected=other, gap=float(score - low)))
-        if len(pairs) == most:
-            break
     return pairs
 
 
-def _check_options(weight: float, gap: float, per_problem: int) -> None:
-    for name, value, top, bounds in (("weight", weight, 1.0, "from 0 to 1"), ("gap", gap, 0.9999, "from 0 to .9999")):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= top:
-            raise UserError(f"{name} must be a number {bounds} but got {value!r}; the paper's are {WEIGHT} and {GAP}")
-    check_at_least("per_problem", per_problem, 1, "it is the largest number of pairs of one problem")
+def _check_number(name: str, value: object, top: float, bounds: str, way_out: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= top:
+        raise UserError(f"{name} must be a number {bounds} but got {value!r}; {way_out}")
 
 
 def _exact(value: float) -> Fraction:
-    return Fraction(value).limit_denominator(LARGEST_DENOMINATOR)
+    """Return the fraction that a float stands for: 3/10 for 0.3 and for 0.1 + 0.2."""
+    simple = Fraction(value).limit_denominator(LARGEST_DENOMINATOR)
+    return simple if abs(simple - Fraction(value)) <= ROUNDING else Fraction(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,10 +209,11 @@ class PreferenceData:
             raise UserError(why_none(self.lessons, float(self.options["weight"]), float(self.options["gap"])))
 
     @classmethod
-    def of(cls, lessons: Sequence[ScoredLesson], **options: Any) -> PreferenceData:
+    def of(cls, lessons: Iterable[ScoredLesson], **options: Any) -> PreferenceData:
         """Pair lessons; the options are those of `preference_pairs`."""
         made = {"weight": WEIGHT, "gap": GAP, "per_problem": PER_PROBLEM, "seed": 0, **options}
-        return cls(lessons=tuple(lessons), pairs=tuple(preference_pairs(lessons, **made)), options=made)
+        lessons = tuple(lessons)
+        return cls(lessons=lessons, pairs=tuple(preference_pairs(lessons, **made)), options=made)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each pair, as `PreferencePair.row` has it."""
@@ -186,36 +221,27 @@ class PreferenceData:
 
     def dataset(self) -> datasets.Dataset:
         """Return the rows as a `datasets.Dataset`, ready for TRL's `DPOTrainer`."""
-        import datasets
-
-        return datasets.Dataset.from_list(self.rows())
+        return files.dataset_of(self.rows())
 
     def openai_rows(self) -> list[dict[str, Any]]:
         """Return the pairs in the format of OpenAI's preference fine-tuning."""
-        return [
-            {
-                "input": {"messages": row["prompt"], "tools": [], "parallel_tool_calls": True},
-                "preferred_output": row["chosen"],
-                "non_preferred_output": row["rejected"],
-            }
-            for row in self.rows()
-        ]
+        return [files.openai_row(row) for row in self.rows()]
 
     def card(self) -> dict[str, Any]:
         """Return what a reader of the pairs should know: counts, gaps, and how often the chosen answer is wrong.
 
-        `chosen_wrong` is the share among chosen lessons whose answer could be checked; `None`: none could.
+        `chosen_wrong` is the share of marks below 1/2 among chosen lessons whose answer could be checked; `None`: none
+        could. Bins of gaps hold their lower end, and the last one 1 too.
         """
         chosen = [pair.chosen.correct for pair in self.pairs if pair.chosen.correct is not None]
-        scored = [lesson for lesson in self.lessons if score_of(lesson, float(self.options["weight"])) is not None]
         by_problem = Counter(pair.chosen.problem for pair in self.pairs)
-        gaps = Counter(min(int(pair.gap * BINS), BINS - 1) for pair in self.pairs)
+        gaps = Counter(min(int(_exact(pair.gap) * BINS), BINS - 1) for pair in self.pairs)
         return {
             **self.options,
             "problems": len({lesson.problem for lesson in self.lessons}),
             "problems_with_pairs": len(by_problem),
             "lessons": len(self.lessons),
-            "lessons_without_score": len(self.lessons) - len(scored),
+            "lessons_without_score": sum(score_of(lesson, self.options["weight"]) is None for lesson in self.lessons),
             "pairs": len(self.pairs),
             "pairs_by_problem": {str(n): count for n, count in sorted(Counter(by_problem.values()).items())},
             "gap_histogram": {f"{low / BINS:g}-{(low + 1) / BINS:g}": gaps[low] for low in range(BINS)},
@@ -226,6 +252,8 @@ class PreferenceData:
     def save(self, folder: str | Path) -> Path:
         """Write `pairs.jsonl` (TRL), `pairs_openai.jsonl`, `lessons.jsonl` and `card.json` into a folder.
 
+        A `.huggingface.yaml` lets `datasets.load_dataset(folder)` and `trl dpo --dataset_name folder` find the pairs.
+
         Returns:
             The folder.
 
@@ -234,10 +262,11 @@ class PreferenceData:
         """
         folder = Path(folder)
         texts = {
-            "lessons.jsonl": _lines([asdict(lesson) for lesson in self.lessons]),
-            "pairs.jsonl": _lines(self.rows()),
-            "pairs_openai.jsonl": _lines(self.openai_rows()),
-            "card.json": json.dumps(self.card(), indent=1, ensure_ascii=False) + "\n",
+            "lessons.jsonl": files.json_lines(asdict(lesson) for lesson in self.lessons),
+            files.PAIRS: files.json_lines(self.rows()),
+            "pairs_openai.jsonl": files.json_lines(self.openai_rows()),
+            "card.json": json.dumps(self.card(), indent=1) + "\n",
+            ".huggingface.yaml": files.folder_card(),
         }
         for name, text in texts.items():
             write_whole(folder / name, text)
@@ -250,47 +279,22 @@ def load_lessons(folder: str | Path) -> list[ScoredLesson]:
     Raises:
         UserError: There are none, or they are damaged.
     """
-    path = Path(folder) / "lessons.jsonl"
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return [ScoredLesson(**row | {"prompt": tuple(row["prompt"])}) for row in rows]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} cannot be read ({error}); make it anew with PreferenceData.save") from None
+    return files.read_records(Path(folder) / "lessons.jsonl", ScoredLesson)
 
 
 def why_none(lessons: Sequence[ScoredLesson], weight: float, gap: float) -> str:
     """Say why lessons give no pair, and what would help."""
-    scores: dict[str, list[Fraction]] = {}
-    for lesson in {(lesson.problem, lesson.text): lesson for lesson in lessons}.values():
-        score = score_of(lesson, weight)
-        scores.setdefault(lesson.problem, []).extend([] if score is None else [score])
+    all_scores = [[score_of(lesson, weight) for lesson in its] for its in distinct(lessons).values()]
+    scores = [[score for score in found if score is not None] for found in all_scores]
     start = f"there are no preference pairs among {len(lessons)} lessons of {len(scores)} problems: "
-    widest = max((max(found) - min(found) for found in scores.values() if found), default=Fraction(0))
-    if not any(scores.values()):
-        return start + "no lesson has a score; look at the failed calls, or give reference answers"
-    if all(len(found) < 2 for found in scores.values()):
+    widest = max((max(found) - min(found) for found in scores if found), default=Fraction())
+    if not lessons:
+        return start + "there is nothing to pair; look at why the teacher wrote none"
+    if not any(scores):
+        unchecked = "no lesson's answer could be checked; give reference answers, or a weight below 1"
+        return start + (unchecked if weight == 1 else "no lesson has a score; look at the failed calls")
+    if all(len(found) < 2 for found in scores):
         return start + "no problem has two different lessons with scores; sample more, or at a higher temperature"
     if not widest:
-        return start + "all lessons of each problem have the same score; take harder exam problems, or more sittings"
+        return start + "all lessons of each problem have the same score; take harder problems, or more sittings"
     return start + f"their scores are at most {float(widest):.3g} apart, not more than gap {gap:g}; lower the gap"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all.
-
-    Raises:
-        UserError: It cannot be written; what stood there before is kept.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise UserError(f"{path} cannot be written ({error.strerror}); name a folder with room in it") from None
-
-
-def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
