@@ -12,6 +12,7 @@ import json
 import math
 import shutil
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -21,13 +22,14 @@ import dspy
 from dspy.teleprompt import Teleprompter
 
 from lbt_dspy.budget import Budget
-from lbt_dspy.errors import check_at_least
+from lbt_dspy.errors import UserError, check_at_least
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.makers import ExamMaker
 from lbt_dspy.journal import Journal
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.teleprompters.dpo_settings import DPOSettings, Training, check_base, check_extra
-from lbt_dspy.teleprompters.preferences import GAP, PER_PROBLEM, WEIGHT, check_pair_options, write_whole
+from lbt_dspy.teleprompters.preference_files import write_whole
+from lbt_dspy.teleprompters.preferences import GAP, PER_PROBLEM, WEIGHT, preference_pairs
 from lbt_dspy.teleprompters.rerank import SITTINGS, LbTRerank
 from lbt_dspy.teleprompters.training_folder import NotANumberError, TrainingFolder, made_folder, said_plainly
 from lbt_dspy.teleprompters.tuned import Serve, Tuned, tune
@@ -38,7 +40,7 @@ SAVES = 4
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LbTDPO(Teleprompter):  # type: ignore[misc]
-    """Fine-tunes a teacher on preference pairs of its own lessons: the one that taught its students better is preferred.
+    """Fine-tunes a teacher on preference pairs of its lessons: that is preferred which taught its students better.
 
     Each round the teacher samples lessons of the training problems, exam students sit exams after each, lessons of one
     problem whose scores lie apart become pairs, and DPO trains the teacher on them. Then it answers `valset` greedily,
@@ -48,8 +50,8 @@ class LbTDPO(Teleprompter):  # type: ignore[misc]
     round, and two answers a problem of `valset`. See docs/m2.md.
 
     Args:
-        exam_students: As in `LbTRerank`, as are `exam`, `grader`, `rationales` (the paper: 32), `sittings`, `temperature`,
-            `config`, `adapter`, `predictor`, `answer_field`, `lm_config`, `budget` and `ledger`.
+        exam_students: As in `LbTRerank`, as are `exam`, `grader`, `rationales` (the paper: 32), `sittings`,
+            `temperature`, `config`, `adapter`, `predictor`, `answer_field`, `lm_config`, `budget` and `ledger`.
         folder: Where pairs, checkpoints and records are written; a stopped run goes on from there.
         weight: Of correctness in a lesson's score, in [0, 1], the rest is its LbT score; problems without a reference
             answer count by LbT score alone. 0: reference answers are not used; 1: pairs from correctness alone.
@@ -57,10 +59,10 @@ class LbTDPO(Teleprompter):  # type: ignore[misc]
         per_problem: Most pairs of a problem, at least 1.
         trainer: `trl`. It and `beta`, `nll_weight`, `learning_rate`, `epochs`, `batch_size` and `lora` are as in
             `DPOSettings`: unless given the paper's, for models of 8B parameters; smaller models need larger steps.
-        base_model: The model to train: a folder, or a name on the Hugging Face hub; `None`: that of the teacher's LM, where
-            it runs in the process or is a vLLM server's.
-        serve: Gives the LM of a checkpoint, e.g. `serve_vllm`; `None`: in process where the teacher runs so, else it is
-            not served: the command that serves it is said, and the program returned keeps its LM.
+        base_model: The model to train: a folder, or a name on the Hugging Face hub; `None`: that of the teacher's LM,
+            where it runs in the process or is a vLLM server's.
+        serve: Gives the LM of a checkpoint, e.g. `lbt_dspy.lms.vllm_server.VLLM()`; `None`: in process where the
+            teacher runs so, else it is not served: the command that serves it is said, and the program keeps its LM.
         rounds: How often, at least 1; each begins with the model of the one before.
         export_only: Write the pairs and train nothing; needs no extra.
         seed: Seeds lessons, sittings, pairs and training.
@@ -101,7 +103,7 @@ class LbTDPO(Teleprompter):  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         check_at_least("rounds", self.rounds, 1, "1 is one training")
-        check_pair_options(self.weight, self.gap, self.per_problem)
+        preference_pairs((), weight=self.weight, gap=self.gap, per_problem=self.per_problem)  # checks them
         self.reranker(self.ledger)
         if self.base_model is not None:
             check_base(self.base_model)
@@ -265,7 +267,9 @@ def _quiet() -> Iterator[None]:
     of_transformers.disable_progress_bar()
     of_transformers.set_verbosity_error()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # what these libraries say of each other
+            yield
     finally:
         of_transformers.set_verbosity(level)
         of_transformers.enable_progress_bar()

@@ -70,8 +70,8 @@ def check_extra() -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(
-            f"training needs {', '.join(missing)}: pip install 'lbt_dspy[dpo]'. Without it, export_only (--export-only) "
-            "writes the pairs for a trainer elsewhere"
+            f"training needs {', '.join(missing)}: pip install 'lbt_dspy[dpo]'. Without it, export_only "
+            "(--export-only) writes the pairs for a trainer elsewhere"
         )
 
 

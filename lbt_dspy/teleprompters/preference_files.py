@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAIRS = "pairs.jsonl"
+LESSONS = "lessons.jsonl"
 MESSAGES = ("prompt", "chosen", "rejected")
 MESSAGE = ("role", "content")
 OF_BOTH = {"lbt_score": "float64", "correct": "float64", "answer": "string", "rollout": "int64"}

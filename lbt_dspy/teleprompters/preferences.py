@@ -262,7 +262,7 @@ class PreferenceData:
         """
         folder = Path(folder)
         texts = {
-            "lessons.jsonl": files.json_lines(asdict(lesson) for lesson in self.lessons),
+            files.LESSONS: files.json_lines(asdict(lesson) for lesson in self.lessons),
             files.PAIRS: files.json_lines(self.rows()),
             "pairs_openai.jsonl": files.json_lines(self.openai_rows()),
             "card.json": json.dumps(self.card(), indent=1) + "\n",
@@ -279,7 +279,7 @@ def load_lessons(folder: str | Path) -> list[ScoredLesson]:
     Raises:
         UserError: There are none, or they are damaged.
     """
-    return files.read_records(Path(folder) / "lessons.jsonl", ScoredLesson)
+    return files.read_records(Path(folder) / files.LESSONS, ScoredLesson)
 
 
 def why_none(lessons: Sequence[ScoredLesson], weight: float, gap: float) -> str:

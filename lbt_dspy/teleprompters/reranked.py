@@ -84,6 +84,11 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         return self._answer
 
     @property
+    def lesson_predictor_name(self) -> str:
+        """The name of the predictor whose text is the lesson."""
+        return self._predictor
+
+    @property
     def lesson_predictor(self) -> dspy.Predict:
         """The predictor whose text is the lesson."""
         return dict(self.program.named_predictors())[self._predictor]

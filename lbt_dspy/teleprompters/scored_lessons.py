@@ -62,9 +62,9 @@ def scored_lessons(
 
 def problem_name(program: RerankedProgram, example: dspy.Example) -> str:
     """Return the text by which a problem is known: what the teacher is asked."""
-    return " ".join(
-        str(example[name]) for name in sorted(program.lesson_predictor.signature.input_fields) if name in example
-    )
+    inputs = example.inputs()
+    asked = sorted(set(inputs.keys()) & set(program.lesson_predictor.signature.input_fields)) or sorted(inputs.keys())
+    return " ".join(str(inputs[name]) for name in asked)
 
 
 def _of_problem(program: RerankedProgram, name: str, example: dspy.Example, account: Account) -> Lessons:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ from lbt_dspy.lms.engine import lm_of
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.lms.vllm_server import vllm_command
 from lbt_dspy.teleprompters.dpo_settings import DPOSettings, Training, check_base
-from lbt_dspy.teleprompters.preferences import PreferenceData, save_lessons
+from lbt_dspy.teleprompters.preference_files import LESSONS, json_lines, write_whole
+from lbt_dspy.teleprompters.preferences import PreferenceData
 from lbt_dspy.teleprompters.reranked import RerankedProgram
 from lbt_dspy.teleprompters.scored_lessons import scored_lessons
 
@@ -96,7 +97,8 @@ def tune(
 ) -> Tuned:
     """Lessons, exams, pairs, training, and the same again with the tuned teacher; see `LbTDPO`."""
     teacher = options.reranker(ledger).compile(program)
-    lm = teacher.lesson_predictor.lm or dspy.settings.lm
+    own = dict(program.named_predictors())[teacher.lesson_predictor_name].lm
+    lm = own or dspy.settings.lm
     if lm is None:
         raise UserError("the program has no LM; set one with dspy.configure(lm=...) or program.set_lm(...)")
     base = None if options.export_only else options.base_model or base_of(lm)
@@ -117,7 +119,7 @@ def tune(
             logger.warning("the tuned model is not served here; serve it with: %s", vllm_command(checkpoint))
             rounds.append(Round(card=data.card(), training=training, checkpoint=checkpoint))
             break
-        candidate = with_lm(program, lm, tuned)
+        candidate = with_lm(program, own, tuned)
         teacher = options.reranker(ledger).compile(candidate)
         after = marks_of(teacher, valset)
         found = compared(before, after) if valset else None
@@ -125,7 +127,7 @@ def tune(
         rounds.append(Round(card=data.card(), training=training, checkpoint=checkpoint, compared=found, kept=kept))
         if not kept:
             break
-        program, lm, base, before = candidate, tuned, checkpoint, after
+        program, own, lm, base, before = candidate, tuned, tuned, checkpoint, after
     for number, one in enumerate(rounds, 1):
         if one.compared is not None:
             tell = logger.info if one.kept else logger.warning
@@ -136,13 +138,13 @@ def tune(
 def preferences(
     options: LbTDPO, teacher: RerankedProgram, trainset: Sequence[dspy.Example], folder: Path
 ) -> PreferenceData:
-    """Return the pairs of a teacher's lessons, written into a folder; the lessons are, whether pairs come of them or not.
+    """Return the pairs of a teacher's lessons, written into a folder; the lessons are, also when no pair comes of them.
 
     Raises:
         UserError: There is no pair.
     """
     found = scored_lessons(teacher, trainset)
-    save_lessons(found.lessons, folder)
+    write_whole(folder / LESSONS, json_lines(asdict(lesson) for lesson in found.lessons))
     data = PreferenceData.of(
         found.lessons, weight=options.weight, gap=options.gap, per_problem=options.per_problem, seed=options.seed
     )
@@ -181,10 +183,10 @@ def served(checkpoint: Path, lm: dspy.LM, serve: Serve | None) -> dspy.LM | None
 
 
 def with_lm(program: dspy.Module, old: dspy.LM | None, new: dspy.LM) -> dspy.Module:
-    """Return a copy of the program in which one LM stands for another, or for none."""
+    """Return a copy of the program in which one LM stands in the place of another (`None`: of the configured one)."""
     copy = program.deepcopy()
     for (_, predictor), (_, original) in zip(all_predictors(copy), all_predictors(program), strict=True):
-        if original.lm is old or original.lm is None:
+        if original.lm is old:
             predictor.lm = new
     copy._compiled = True
     return copy
