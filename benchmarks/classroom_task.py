@@ -41,8 +41,8 @@ def classroom_task(seed: int, variants: int, limit: int | None = None) -> Answer
         program=dspy.ChainOfThought("question -> answer"),
         grader=ExactMatch("answer"),
         answer="answer",
-        teaching=[_example(row) for row in problems.teaching_examples[:limit]],
-        bank=[_example(row) for row in problems.bank],
+        teaching=[classroom_example(row) for row in problems.teaching_examples[:limit]],
+        bank=[classroom_example(row) for row in problems.bank],
         source=SOURCE,
         dropped={},
         adapter=ClassroomAdapter(),
@@ -51,7 +51,7 @@ def classroom_task(seed: int, variants: int, limit: int | None = None) -> Answer
     )
 
 
-def _example(row: dspy.Example) -> dspy.Example:
+def classroom_example(row: dspy.Example) -> dspy.Example:
     """Name a problem's fields as those of mathematical problems are."""
     named = row.without("reasoning")
     return dspy.Example(**named, solution=row.reasoning, subject=row.skill).with_inputs("question")

@@ -100,3 +100,16 @@ def print_calls(
 def _plan_cells(row: Sequence[float | None]) -> list[str]:
     calls, likely, most, worst = row
     return [f"{calls or 0:,.0f}", dollars(likely), f"{most or 0:,.0f}", dollars(worst)]
+
+
+def print_table(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, all of whose columns but the first are numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(headings):
+        table.add_column(name, justify="right" if i else "left", overflow="fold")
+    for cells in rows:
+        table.add_row(*cells)
+    out.print(table)

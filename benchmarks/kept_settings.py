@@ -14,8 +14,7 @@ from lbt_dspy.errors import UserError
 from lbt_dspy.teleprompters.exemplar_search.choices import HIDDEN, without_password
 
 if TYPE_CHECKING:
-    from lbt_dspy.benchmarks.rerank_settings import RerankSettings
-    from lbt_dspy.benchmarks.settings import Settings
+    from lbt_dspy.benchmarks.settings import AnySettings
 
 SETTINGS_FILE = "run.json"
 ON_RESUME = ("resume", "json", "max_calls", "max_cost", "workers", "client", "quiet", "dry_run", "allow_weak_sandbox")
@@ -23,12 +22,12 @@ LISTS = ("text_field", "labels")
 """Options with commas between."""
 
 
-def save_settings(settings: Settings | RerankSettings, folder: Path) -> None:
+def save_settings(settings: AnySettings, folder: Path) -> None:
     """Write the settings into a run folder."""
     (folder / SETTINGS_FILE).write_text(json.dumps(dataclasses.asdict(settings), indent=1) + "\n", encoding="utf-8")
 
 
-def load_settings(folder: Path) -> Settings | RerankSettings:
+def load_settings(folder: Path) -> AnySettings:
     """Read the settings of a run folder.
 
     Raises:
@@ -36,11 +35,14 @@ def load_settings(folder: Path) -> Settings | RerankSettings:
     """
     from lbt_dspy.benchmarks.rerank_settings import METHOD, RerankSettings
     from lbt_dspy.benchmarks.settings import Settings
+    from lbt_dspy.benchmarks.tuning_settings import METHOD as TUNING
+    from lbt_dspy.benchmarks.tuning_settings import TuningSettings
 
     try:
         values = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return RerankSettings(**values) if values.get("method") == METHOD else Settings(**values)
+        kinds = {METHOD: RerankSettings, TUNING: TuningSettings}
+        return kinds.get(values.get("method"), Settings)(**values)
     except (OSError, ValueError, TypeError, AttributeError):
         raise UserError(
             f"--resume {folder} is no run folder (no readable {SETTINGS_FILE}); name the folder that a run printed"
@@ -59,7 +61,7 @@ def as_kept(name: str, value: Any) -> Any:
     return value
 
 
-def resumed(args: argparse.Namespace) -> Settings | RerankSettings:
+def resumed(args: argparse.Namespace) -> AnySettings:
     """Return the settings of the resumed run; what is given beside --resume must be the same."""
     saved = load_settings(Path(args.resume))
     storage = getattr(saved, "storage", None)

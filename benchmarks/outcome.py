@@ -17,6 +17,7 @@ from lbt_dspy.benchmarks.search_flags import PLACES
 from lbt_dspy.benchmarks.search_report import by_round
 from lbt_dspy.benchmarks.settings import EMBEDDED_TEACHER, Settings
 from lbt_dspy.benchmarks.table_files import is_file
+from lbt_dspy.benchmarks.tuning_settings import CLASSROOM_DEFAULTS, TuningSettings
 from lbt_dspy.journal import Journal
 from lbt_dspy.lms.account import Account
 from lbt_dspy.metrics.labels import Accuracy
@@ -132,7 +133,7 @@ def calls_by_role(account: Account) -> dict[str, int]:
     return calls
 
 
-def command_of(settings: Settings | RerankSettings) -> str:
+def command_of(settings: Settings | RerankSettings | TuningSettings) -> str:
     """Return the command line that gives these settings; of folders and files only the names."""
     given = {k: v for k, v in dataclasses.asdict(settings).items() if v is not None and v != ()}
     if settings.teacher == EMBEDDED_TEACHER:
@@ -146,6 +147,7 @@ def command_of(settings: Settings | RerankSettings) -> str:
         given["storage"] = f"DIR/{Path(given['storage']).name}"
     words = ["lbt"]
     own = OWN_DEFAULTS.get(settings.task, {}) if settings.method == METHOD else {}
+    own = CLASSROOM_DEFAULTS if isinstance(settings, TuningSettings) else own
     defaults = {f.name: f.default for f in dataclasses.fields(settings)} | dict(own)
     for name, value in given.items():
         default = defaults[name]

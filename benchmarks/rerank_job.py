@@ -9,11 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dspy
 
-from lbt_dspy.benchmarks.console import console, print_calls, sent_line
+from lbt_dspy.benchmarks.console import console, print_calls, print_table, sent_line
 from lbt_dspy.benchmarks.outcome import command_of
 from lbt_dspy.benchmarks.rerank_plan import call_costs, largest_plan
 from lbt_dspy.benchmarks.rerank_plots import plot_accuracy, plot_calls, plot_scores
@@ -37,9 +37,6 @@ from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.metrics.sandbox import strongest
 from lbt_dspy.report import markdown_table, percent
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 class Job:
@@ -77,8 +74,8 @@ class Job:
 
     def begin(self, ledger: Ledger, tell: Callable[[str], None], folder: Path) -> int:
         """Set the run up; return the most calls it can make."""
-        self._runner = self._new_runner(ledger, tell)
-        return sum(largest_plan(self._runner).values())
+        self.runner = self._new_runner(ledger, tell)
+        return sum(largest_plan(self.runner).values())
 
     def _new_runner(self, ledger: Ledger, tell: Callable[[str], None]) -> RerankRunner:
         return RerankRunner(
@@ -88,13 +85,13 @@ class Job:
 
     def run(self) -> None:
         """Make all calls."""
-        self._runner.run(self._rows)
+        self.runner.run(self._rows)
 
     def write(self, folder: Path, json_path: str | None, seconds: float) -> None:
         """Write the run folder and print the table."""
-        results = results_of(self._runner, self._rows, seconds)
+        results = results_of(self.runner, self._rows, seconds)
         text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
-        journal = self._runner.ledger.journal
+        journal = self.runner.ledger.journal
         lost = journal.sent() - sum(journal.calls().values())
         self._write_answers(folder / "answers.jsonl")
         plot_accuracy(folder / "accuracy_by_lessons.png", results)
@@ -115,11 +112,11 @@ class Job:
         """Write what each row answered to each question, and how the lessons did."""
         with path.open("w", encoding="utf-8") as file:
             for row in self._rows.values():
-                for seed, problem, answer in self._runner.answered(row):
+                for seed, problem, answer in self.runner.answered(row):
                     found, given = answer.found, answer.prediction
                     record = {
                         "row": row.key, "seed": seed, "inputs": dict(problem.inputs()), "right": answer.right,
-                        "answer": None if given is None else str(given.get(self._runner.task.answer)),
+                        "answer": None if given is None else str(given.get(self.runner.task.answer)),
                         "lbt_score": None if found is None else found.prediction.lbt_score,
                         "votes": None if found is None else found.prediction.votes,
                         "exam": None if found is None else found.exam._asdict(),
@@ -158,7 +155,7 @@ class Job:
                 out.print(f"  {name:18s} seed {seed}: accuracy {percent(sum(known) / len(known)) if known else '-'}")
         if not any(row.answers for row in self._rows.values()):
             out.print("  no row is complete")
-        journal = self._runner.ledger.journal
+        journal = self.runner.ledger.journal
         out.print(f"  {sent_line(journal)}")
 
 
@@ -185,22 +182,10 @@ def _print(results: Mapping[str, Any], lost: int, files: str) -> None:
     out = console()
     out.print(heading(results))
     out.print(models_line(results))
-    _print_table(out, headings_of(results), table_cells(results))
+    print_table(out, headings_of(results), table_cells(results))
     for table in tables(results):
         out.print(table.title)
-        _print_table(out, table.headings, table.cells)
+        print_table(out, table.headings, table.cells)
     for note in notes(results, lost):
         out.print(note)
     out.print(files)
-
-
-def _print_table(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, name in enumerate(headings):
-        table.add_column(name, justify="right" if i else "left", overflow="fold")
-    for cells in rows:
-        table.add_row(*cells)
-    out.print(table)

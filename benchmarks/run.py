@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lbt_dspy.benchmarks.console import Job
-    from lbt_dspy.benchmarks.rerank_settings import RerankSettings
-    from lbt_dspy.benchmarks.settings import Settings
+    from lbt_dspy.benchmarks.settings import AnySettings
     from lbt_dspy.lms.ledger import Ledger
     from lbt_dspy.progress import Progress
 
 COMMANDS = {"predict": "lbt_dspy.benchmarks.predict", "compare": "lbt_dspy.benchmarks.compare_runs"}
-JOBS = {"m1": "rerank_job", "m3": "search_job"}
+JOBS = {"m1": "rerank_job", "m2": "tuning_job", "m3": "search_job"}
 RETRIES = 4
 DEFAULT_WORKERS = 8
 OWN_WORKERS = {"classroom": 32}
@@ -79,15 +78,16 @@ def execute(args: argparse.Namespace) -> int:
         return 0
     folder = run_folder(settings, args)
     with alone_in(folder), Progress(quiet=args.quiet) as progress:
-        journal = Journal(folder / "journal.sqlite")
+        journal = Journal(getattr(job, "journal", None) or folder / "journal.sqlite")
         ledger = Ledger(journal, budget, workers=workers, retries=RETRIES, watcher=progress)
         progress.total = job.begin(ledger, progress.tell, folder)
         return make_run(job, ledger, folder, args.json, progress)
 
 
-def job_of(settings: Settings | RerankSettings, args: argparse.Namespace) -> Job:
+def job_of(settings: AnySettings, args: argparse.Namespace) -> Job:
     """Return the job of a method, its data and models checked."""
-    module = importlib.import_module(f"lbt_dspy.benchmarks.{JOBS[settings.method]}")
+    name = "export_job" if getattr(settings, "exports_m1", False) else JOBS[settings.method]
+    module = importlib.import_module(f"lbt_dspy.benchmarks.{name}")
     return module.Job(settings, args)  # type: ignore[no-any-return]
 
 
@@ -160,7 +160,7 @@ def check_prices(lms: Sequence[object]) -> None:
             )
 
 
-def run_folder(settings: Settings | RerankSettings, args: argparse.Namespace) -> Path:
+def run_folder(settings: AnySettings, args: argparse.Namespace) -> Path:
     """Return the folder of this run: a new one with its settings in it, or the resumed one."""
     from lbt_dspy.benchmarks.kept_settings import save_settings
     from lbt_dspy.errors import UserError

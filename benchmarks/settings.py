@@ -17,6 +17,10 @@ from lbt_dspy.benchmarks.rerank_settings import RerankSettings, add_rerank_flags
 from lbt_dspy.benchmarks.search_flags import NAMES as SEARCH_OPTIONS
 from lbt_dspy.benchmarks.search_flags import PLACES, add_search_flags, search_settings
 from lbt_dspy.benchmarks.table_files import is_file
+from lbt_dspy.benchmarks.tuning_settings import METHOD as TUNING
+from lbt_dspy.benchmarks.tuning_settings import NAMES as TUNING_OPTIONS
+from lbt_dspy.benchmarks.tuning_settings import SHARED as TUNING_SHARED
+from lbt_dspy.benchmarks.tuning_settings import TuningSettings, add_tuning_flags, tuning_settings
 from lbt_dspy.errors import UserError
 
 EMBEDDED_STUDENTS = "embedded/words,embedded/bayes,embedded/chars"
@@ -74,6 +78,9 @@ class Settings:
     seeds: tuple[int, ...] = (0, 1, 2)
 
 
+AnySettings = Settings | RerankSettings | TuningSettings
+
+
 class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong in one line, with the nearest flag."""
 
@@ -105,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
         "anything else.",
     )
     p.add_argument("--task", metavar="NAME", help="fallacy or liar (M3), classroom, math or code (M1)")
-    p.add_argument("--method", metavar="NAME", help="m1 or m3 (that of the task)")
+    p.add_argument("--method", metavar="NAME", help="m1, m2 or m3 (m1 or m3, as the task has it)")
     own = p.add_argument_group("a task of your own, instead of --task")
     own.add_argument("--train", metavar="FILE", help="CSV, JSONL or Parquet file, or Hugging Face data set NAME:SPLIT")
     own.add_argument("--test", metavar="FILE", help="the same, with the held-out examples")
@@ -126,6 +133,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--filter", metavar="FIELD=VALUE", action="append", help="M3: use only such rows (repeatable)")
     add_search_flags(p)
     add_rerank_flags(p)
+    add_tuning_flags(p)
     run = p.add_argument_group("run")
     run.add_argument("--out", metavar="DIR", help="the run folder (default: runs/<time>-<task>)")
     run.add_argument("--resume", metavar="DIR", help="go on with a stopped run; what was paid for is not asked again")
@@ -147,23 +155,28 @@ def add_client_flag(parser: argparse._ActionsContainer) -> None:
     )  # fmt: skip
 
 
-def settings_of(args: argparse.Namespace) -> Settings | RerankSettings:
-    """Return the checked settings of a command line: of M1 or of M3.
+def settings_of(args: argparse.Namespace) -> AnySettings:
+    """Return the checked settings of a command line: of M1, M2 or M3.
 
     Raises:
         UserError: An option is missing, out of bounds, or does not go with another.
     """
     if args.resume is not None:
         return resumed(args)
+    if args.method == TUNING:
+        return tuning_settings(
+            args, others=tuple(name for name in (*ONLY_M3, *RERANK_OPTIONS) if name not in TUNING_SHARED)
+        )
     if is_rerank(args):
-        return rerank_settings(args, others=ONLY_M3)
+        return rerank_settings(args, others=(*ONLY_M3, *TUNING_OPTIONS))
     if args.method == "m3" and args.task in RERANK_TASKS:
         raise UserError(f"--task {args.task} is for --method m1; leave --method out")
     if args.method not in (None, "m3"):
-        raise UserError(f"--method must be m1 or m3 but got {args.method!r}")
-    for name in RERANK_OPTIONS:
-        if getattr(args, name) is not None:
-            raise UserError(f"--{name.replace('_', '-')} is an option of --method m1; see --help")
+        raise UserError(f"--method must be m1, m2 or m3 but got {args.method!r}")
+    for names, method in ((RERANK_OPTIONS, "m1"), (TUNING_OPTIONS, TUNING)):
+        for name in names:
+            if getattr(args, name) is not None:
+                raise UserError(f"--{name.replace('_', '-')} is an option of --method {method}; see --help")
     defaults = {f.name: f.default for f in dataclasses.fields(Settings)}
     chosen = search_settings(args, defaults)
     if args.predictor is not None and args.program is None:

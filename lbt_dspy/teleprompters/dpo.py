@@ -26,6 +26,7 @@ from lbt_dspy.errors import UserError, check_at_least
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.makers import ExamMaker
 from lbt_dspy.journal import Journal
+from lbt_dspy.lms.account import Account
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.teleprompters.dpo_settings import DPOSettings, Training, check_base, check_extra
 from lbt_dspy.teleprompters.preference_files import write_whole
@@ -147,11 +148,16 @@ class LbTDPO(Teleprompter):  # type: ignore[misc]
         return self.optimize(student, trainset=trainset, valset=valset).program
 
     def optimize(
-        self, program: dspy.Module, *, trainset: Sequence[dspy.Example], valset: Sequence[dspy.Example] | None = None
+        self,
+        program: dspy.Module,
+        *,
+        trainset: Sequence[dspy.Example],
+        valset: Sequence[dspy.Example] | None = None,
+        account: Account | None = None,
     ) -> Tuned:
-        """As `compile`, with the record of each round beside the program."""
+        """As `compile`, with the record of each round beside the program; calls are counted in `account`."""
         with self._paying() as ledger:
-            return tune(self, train, program, ledger, trainset, valset or ())
+            return tune(self, train, program, ledger, trainset, valset or (), Account() if account is None else account)
 
     @contextlib.contextmanager
     def _paying(self) -> Iterator[Ledger]:

@@ -94,6 +94,7 @@ def tune(
     ledger: Ledger,
     trainset: Sequence[dspy.Example],
     valset: Sequence[dspy.Example],
+    account: Account,
 ) -> Tuned:
     """Lessons, exams, pairs, training, and the same again with the tuned teacher; see `LbTDPO`."""
     teacher = options.reranker(ledger).compile(program)
@@ -104,11 +105,11 @@ def tune(
     base = None if options.export_only else options.base_model or base_of(lm)
     if base is not None:
         check_base(base)
-    before = marks_of(teacher, valset) if base is not None else ()
+    before = marks_of(teacher, valset, account) if base is not None else ()
     rounds: list[Round] = []
     while len(rounds) < options.rounds:
         place = Path(options.folder) / f"round-{len(rounds) + 1}"
-        data = preferences(options, teacher, trainset, place)
+        data = preferences(options, teacher, trainset, place, account)
         if base is None:
             rounds.append(Round(card=data.card()))
             break
@@ -121,7 +122,7 @@ def tune(
             break
         candidate = with_lm(program, own, tuned)
         teacher = options.reranker(ledger).compile(candidate)
-        after = marks_of(teacher, valset)
+        after = marks_of(teacher, valset, account)
         found = compared(before, after) if valset else None
         kept = found is None or found.better
         rounds.append(Round(card=data.card(), training=training, checkpoint=checkpoint, compared=found, kept=kept))
@@ -136,14 +137,14 @@ def tune(
 
 
 def preferences(
-    options: LbTDPO, teacher: RerankedProgram, trainset: Sequence[dspy.Example], folder: Path
+    options: LbTDPO, teacher: RerankedProgram, trainset: Sequence[dspy.Example], folder: Path, account: Account
 ) -> PreferenceData:
     """Return the pairs of a teacher's lessons, written into a folder; the lessons are, also when no pair comes of them.
 
     Raises:
         UserError: There is no pair.
     """
-    found = scored_lessons(teacher, trainset)
+    found = scored_lessons(teacher, trainset, account=account)
     write_whole(folder / LESSONS, json_lines(asdict(lesson) for lesson in found.lessons))
     data = PreferenceData.of(
         found.lessons, weight=options.weight, gap=options.gap, per_problem=options.per_problem, seed=options.seed
