@@ -21,7 +21,7 @@ from lbt_dspy.teleprompters.preferences import (
 
 FILES = {"pairs.jsonl", "pairs_openai.jsonl", "lessons.jsonl", "card.json", ".huggingface.yaml"}
 TEXTS = [
-    "α ≤ β, 中文, 🙂, עברית",
+    "β ≤ θ, 中文, 🙂, עברית",
     "one\ntwo\r\nthree\rfour\n",
     "a\u2028b\u2029c\u0085d\x1ce\x0bf\x0cg",  # str.splitlines cuts at each of these
     '"quotes" \\ and \\u2028 and \x00',
