@@ -119,6 +119,7 @@ def test_column_types_do_not_depend_on_the_rows(lessons, data, tmp_path):
     typed = data.dataset().features
     assert sparse.dataset().features == typed
     assert sparse.dataset().to_list() == sparse.rows()
+    assert all(isinstance(row["gap"] + (row["chosen_lbt_score"] or 0.0), float) for row in sparse.rows())
     folder = sparse.save(tmp_path / "run")
     found = loaded(folder, tmp_path / "cache")
     assert found.features == typed
@@ -323,6 +324,9 @@ def test_a_missing_folder(tmp_path):
         load_lessons(tmp_path)
 
 
-def test_an_undamaged_row_is_read(tmp_path):
-    (tmp_path / "lessons.jsonl").write_text(json.dumps(ROW))
-    assert load_lessons(tmp_path) == [ScoredLesson(**ROW | {"prompt": ()})]
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("text", TEXTS)
+def test_rows_that_others_wrote_are_read(text, ascii_only, tmp_path):
+    row = ROW | {"text": text}
+    (tmp_path / "lessons.jsonl").write_text(json.dumps(row, ensure_ascii=ascii_only), encoding="utf-8")
+    assert load_lessons(tmp_path) == [ScoredLesson(**row)]
