@@ -49,8 +49,7 @@ def dataset_of(rows: Iterable[Mapping[str, Any]]) -> datasets.Dataset:
 
 def folder_card() -> str:
     """Return what lets `datasets.load_dataset(folder)` find the pairs among the files, and know their column types."""
-    texts = [{"name": name, "dtype": "string"} for name in MESSAGE]
-    features = [{"name": name, "list": texts} for name in MESSAGES]
+    features = [{"name": name, "list": [{"name": n, "dtype": "string"} for n in MESSAGE]} for name in MESSAGES]
     typed = [{"name": name, "dtype": kind} for name, kind in VALUES.items()]
     card = {
         "configs": [{"config_name": "default", "data_files": PAIRS}],

@@ -60,13 +60,12 @@ class ScoredLesson:
 
     def __post_init__(self) -> None:
         prompt = tuple({key: encodable(text) for key, text in message.items()} for message in self.prompt)
-        values: dict[str, Any] = {name: encodable(getattr(self, name)) for name in ("problem", "text", "answer")}
+        texts = {name: encodable(getattr(self, name)) for name in ("problem", "text", "answer")}
+        for name, value in {**texts, "prompt": prompt}.items():
+            object.__setattr__(self, name, value)  # frozen from here on
         for name, score in (("lbt_score", self.lbt_score), ("correct", self.correct)):
             if score is not None:
                 _check_number(name, score, 1.0, "from 0 to 1", "None says that it is not known")
-                values[name] = float(score)
-        for name, value in {**values, "prompt": prompt}.items():
-            object.__setattr__(self, name, value)  # frozen from here on
 
 
 @dataclass(frozen=True, kw_only=True)
