@@ -175,6 +175,7 @@ class _Reader:
     def _fill(self, value: Any, node: list[Any]) -> None:
         kind, *items = node
         if kind == "record":
+            _check_methods(type(value), items[1::2])
             value, items = vars(value), items[1:]
         if kind in MUTABLE and not isinstance(value, MUTABLE[kind]):
             raise BorderError("an argument of another type came back")
@@ -187,6 +188,13 @@ class _Reader:
         elif kind in ("dict", "record"):
             value.clear()
             value.update(zip(values[::2], values[1::2], strict=True))
+
+
+def _check_methods(cls: type, names: Iterable[Any]) -> None:
+    """Have no attribute of a record stand before a method of its class."""
+    for name in names:
+        if callable(getattr(cls, name, None)):
+            raise BorderError(f"a record with an attribute in the place of its method {name}")
 
 
 def _place(item: Any) -> int:

@@ -177,7 +177,7 @@ def _examine(
     desk: socket.socket, program: Program, job: Any, codes: list[CodeType], base: dict[str, Any], names: list[str]
 ) -> None:
     try:
-        found = program.ask("load", job["preamble"], job["program"], names)
+        found = program.ask("load", job["preamble"], job["program"], tuple(names))  # a list could come back longer
         if not isinstance(found, dict):
             raise ProgramGone("a reply of another form")
         base.update((name, found[name]) for name in names if name in found)
