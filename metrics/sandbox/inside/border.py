@@ -7,10 +7,12 @@ those of the request, as the call has left them: so changed arguments come back.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 import json
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 BIG = 1 << 63
@@ -19,6 +21,9 @@ DEEPEST = 100
 MUTABLE = {"list": list, "dict": dict, "set": set}
 BUILT = {"tuple": tuple, "frozenset": frozenset}
 KINDS = {**MUTABLE, **BUILT, "bytes": bytes, "complex": complex, "int": int}
+NAMES = {base: kind for kind, base in KINDS.items()}
+SCALARS = {bool, str, float, type(None)}
+REFERENCES = {list, dict}
 _ABSENT = object()
 
 
@@ -74,8 +79,9 @@ class Writer:
         """Return the message of a value, and of what has become of the known objects unless that is not wanted."""
         root = self._item(value)
         nodes: list[list[Any] | None] = [] if changes else [None] * self.known
-        for value in itertools.islice(self.objects, len(nodes), None):  # grows while it is worked through
-            nodes.append(self._node(value))
+        with _uncollected():
+            for value in itertools.islice(self.objects, len(nodes), None):  # grows while it is worked through
+                nodes.append(self._node(value))
         return json.dumps({"root": root, "nodes": nodes}, separators=(",", ":")).encode()
 
     def _item(self, value: object) -> object:
@@ -88,12 +94,18 @@ class Writer:
             self.objects.append(value)
         return [place]
 
+    def _items(self, values: Collection[Any]) -> Iterable[object]:
+        kinds = set(map(type, values))
+        if kinds <= SCALARS or (kinds == {int} and -BIG < min(values) and max(values) < BIG):
+            return values  # the same, sooner
+        return map(self._item, values)
+
     def _node(self, value: Any) -> list[Any]:
         if isinstance(value, (list, tuple, set, frozenset)):
-            kind = next(kind for kind, base in KINDS.items() if isinstance(value, base))
-            return [kind, *map(self._item, value)]
+            kind = NAMES.get(type(value)) or next(kind for kind, base in KINDS.items() if isinstance(value, base))
+            return [kind, *self._items(value)]
         if isinstance(value, dict):
-            return ["dict", *(self._item(part) for pair in dict.items(value) for part in pair)]
+            return ["dict", *self._items(list(itertools.chain.from_iterable(dict.items(value))))]
         if isinstance(value, bytes):
             return ["bytes", bytes.hex(value)]
         if isinstance(value, complex):
@@ -118,11 +130,24 @@ def read(message: bytes, side: Side, known: Iterable[object] = ()) -> tuple[Any,
         BorderError: The message is malformed.
     """
     try:
-        return _Reader(message, side, known).value()
+        with _uncollected():
+            return _Reader(message, side, known).value()
     except BorderError:
         raise
     except Exception as error:
         raise BorderError(f"a malformed message: {type(error).__name__}") from None
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Put garbage collection off: going again and again through many new objects takes as long as making them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Reader:
@@ -174,18 +199,20 @@ class _Reader:
 
     def _fill(self, value: Any, node: list[Any]) -> None:
         kind, *items = node
+        if kind not in (*MUTABLE, "record"):
+            return
         if kind == "record":
             _check_methods(type(value), items[1::2])
             value, items = vars(value), items[1:]
-        if kind in MUTABLE and not isinstance(value, MUTABLE[kind]):
+        elif not isinstance(value, MUTABLE[kind]):
             raise BorderError("an argument of another type came back")
-        values = [self._item(item) for item in items] if kind in (*MUTABLE, "record") else []
+        values = items if REFERENCES.isdisjoint(map(type, items)) else [self._item(item) for item in items]
         if kind == "list":
             value[:] = values
         elif kind == "set":
             value.clear()
             value.update(values)
-        elif kind in ("dict", "record"):
+        else:
             value.clear()
             value.update(zip(values[::2], values[1::2], strict=True))
 
