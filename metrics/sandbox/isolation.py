@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -29,18 +30,15 @@ class Isolation(Protocol):
     way_out: str
     """What would help where it does not work."""
 
-    def command(self, folder: str) -> list[str]:
+    def command(self) -> list[str]:
         """Return the command that starts the interpreter from which grades are forked.
-
-        Args:
-            folder: An empty folder, which is deleted at the end.
 
         Raises:
             OSError: It cannot be had here.
         """
         ...
 
-    def environment(self, folder: str) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Return the whole environment of that command."""
         ...
 
@@ -56,7 +54,7 @@ class Bubblewrap:
         "in a container, run it with seccomp and AppArmor profiles that allow them)"
     )
 
-    def command(self, folder: str) -> list[str]:
+    def command(self) -> list[str]:
         """See `Isolation`; root gives up its rights in each cell, any other user in a user namespace right away."""
         bwrap = shutil.which("bwrap")
         if bwrap is None:
@@ -73,12 +71,14 @@ class Bubblewrap:
             "0755",
             "--dir",
             "/dev",
+            "--dir",
+            "/dev/shm",
         ]
         for device in DEVICES:
             within += ["--dev-bind-try", device, device]
         return [bwrap, *within, "--proc", "/proc", "--dir", "/tmp", *_read_only(), *_python(self.walls)]
 
-    def environment(self, folder: str) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """See `Isolation`."""
         return ENVIRONMENT
 
@@ -90,15 +90,15 @@ class Weak:
     walls = "users"
     way_out = "it needs Linux 5.3 or newer"
 
-    def command(self, folder: str) -> list[str]:
+    def command(self) -> list[str]:
         """See `Isolation`."""
         if not sys.platform.startswith("linux"):
             raise OSError("this is not Linux")
         return _python(self.walls)
 
-    def environment(self, folder: str) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """See `Isolation`."""
-        return {**ENVIRONMENT, "HOME": folder, "TMPDIR": folder}
+        return {**ENVIRONMENT, "TMPDIR": tempfile.gettempdir()}
 
 
 ISOLATIONS: dict[str, Isolation] = {"bubblewrap": Bubblewrap(), "weak": Weak()}

@@ -12,15 +12,29 @@ import gc
 import itertools
 import json
 import socket
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 BIG = 1 << 63
 DEEPEST = 100
 """Levels of tuples in tuples; comparing and hashing them takes a stack."""
-MUTABLE = {"list": list, "dict": dict, "set": set}
+MUTABLE = {"list": list, "dict": dict, "set": set, "deque": deque, "bytearray": bytearray}
 BUILT = {"tuple": tuple, "frozenset": frozenset}
 KINDS = {**MUTABLE, **BUILT, "bytes": bytes, "complex": complex, "int": int}
+WRITTEN: dict[type, Callable[[Any], list[Any]]] = {
+    range: lambda value: [value.start, value.stop, value.step],
+    Decimal: lambda value: [str(value)],
+    Fraction: lambda value: [str(value)],
+    date: lambda value: [value.isoformat()],
+    datetime: lambda value: [value.isoformat()],
+    timedelta: lambda value: [value.days, value.seconds, value.microseconds],
+}
+"""What the nodes of further kinds, which are named like their classes, hold; none of these has parts."""
+IMMUTABLE = (tuple, frozenset, bytes, complex, int, str, float)
 NAMES = {base: kind for kind, base in KINDS.items()}
 SCALARS = {bool, str, float, type(None)}
 REFERENCES = {list, dict}
@@ -81,7 +95,8 @@ class Writer:
         nodes: list[list[Any] | None] = [] if changes else [None] * self.known
         with _uncollected():
             for value in itertools.islice(self.objects, len(nodes), None):  # grows while it is worked through
-                nodes.append(self._node(value))
+                unchanged = len(nodes) < self.known and isinstance(value, IMMUTABLE)
+                nodes.append(None if unchanged else self._node(value))
         return json.dumps({"root": root, "nodes": nodes}, separators=(",", ":")).encode()
 
     def _item(self, value: object) -> object:
@@ -101,7 +116,7 @@ class Writer:
         return map(self._item, values)
 
     def _node(self, value: Any) -> list[Any]:
-        if isinstance(value, (list, tuple, set, frozenset)):
+        if isinstance(value, (list, tuple, set, frozenset, deque, bytearray)):
             kind = NAMES.get(type(value)) or next(kind for kind, base in KINDS.items() if isinstance(value, base))
             return [kind, *self._items(value)]
         if isinstance(value, dict):
@@ -114,6 +129,8 @@ class Writer:
             return ["int", hex(int.__int__(value))]
         if isinstance(value, (str, float)):
             return ["same", str.__str__(value) if isinstance(value, str) else float.__float__(value)]
+        if type(value) in WRITTEN:
+            return [type(value).__name__, *WRITTEN[type(value)](value)]
         kind, *items = self.side.parts(value)
         return [kind, *map(self._item, items)]
 
@@ -207,13 +224,12 @@ class _Reader:
         elif not isinstance(value, MUTABLE[kind]):
             raise BorderError("an argument of another type came back")
         values = items if REFERENCES.isdisjoint(map(type, items)) else [self._item(item) for item in items]
-        if kind == "list":
-            value[:] = values
+        value.clear()
+        if kind in ("list", "deque", "bytearray"):
+            value.extend(values)
         elif kind == "set":
-            value.clear()
             value.update(values)
         else:
-            value.clear()
             value.update(zip(values[::2], values[1::2], strict=True))
 
 
@@ -241,6 +257,12 @@ _LEAVES: dict[str, Callable[..., object]] = {
     "bytes": bytes.fromhex,
     "complex": complex,
     "int": lambda digits: int(digits, 16),
+    "range": range,
+    "Decimal": Decimal,
+    "Fraction": Fraction,
+    "date": date.fromisoformat,
+    "datetime": datetime.fromisoformat,
+    "timedelta": timedelta,
     "same": _scalar,
 }
 

@@ -17,7 +17,7 @@ from typing import Any
 import syscalls
 
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
-NOSUID_NODEV, READONLY = 2 | 4, 1
+NOSUID_NODEV, READONLY, BIND = 2 | 4, 1, 4096
 PDEATHSIG, DUMPABLE, NAME, SUBREAPER, NO_NEW_PRIVS = 1, 4, 15, 36, 38
 FIRST_USER = 1_900_000_000
 """No system gives out users from here on; to it the number of a process is added."""
@@ -99,6 +99,12 @@ def limit(limits: dict[str, float], processes: int) -> None:
         resource.setrlimit(which, (bound, bound))
 
 
+def offer_to_the_kernel() -> None:
+    """Have this process, and all that it will start, killed before others where memory runs out."""
+    with contextlib.suppress(OSError):  # it may be no other user's to say
+        _tell_kernel("/proc/self/oom_score_adj", "1000")
+
+
 def fork_into(namespaces: int) -> int:
     """Fork, as `os.fork` does, but let the child be the first process of new namespaces.
 
@@ -128,6 +134,7 @@ class Outside:
         os.setsid()
         if not os.getuid():
             _become_other(FIRST_USER + os.getpid())
+        set_process(PDEATHSIG, signal.SIGKILL)  # a new user starts without
         unbounded = {"cpu_seconds": resource.RLIM_INFINITY}  # over many jobs; each has its wall limit
         limit({**limits, **unbounded}, int(limits["processes"]) + FELLOWS)
         drop_rights()
@@ -152,9 +159,11 @@ class Namespaces(Outside):
     def enter(self, limits: dict[str, float]) -> None:
         """Furnish the cell, and close its door from within."""
         _name_user(NOBODY, self.user, self.group)
+        offer_to_the_kernel()
         _tell_kernel("/proc/sys/user/max_user_namespaces", "0")
         size = f"size={int(limits['file_mib'])}m,nr_inodes={FILES},mode=1777"
         _call("mount", b"tmpfs", b"/tmp", b"tmpfs", NOSUID_NODEV, size.encode())
+        _call("mount", b"/tmp", b"/dev/shm", None, BIND, None)  # for the locks of multiprocessing
         _call("mount", b"tmpfs", b"/proc", b"tmpfs", NOSUID_NODEV | READONLY, b"size=4k,mode=555")
         os.setsid()
         os.chdir("/tmp")
@@ -169,7 +178,7 @@ class Users:
         """Return the child's number, or 0 in the child; what the child will leave behind becomes this process's."""
         set_process(SUBREAPER, 1)
         self.user = 0 if os.getuid() else FIRST_USER + os.getpid()
-        self.folder = tempfile.mkdtemp(prefix="cell-")
+        self.folder = tempfile.mkdtemp(prefix="lbt-sandbox-")
         if self.user:
             os.chown(self.folder, self.user, self.user)
         return os.fork()
@@ -177,6 +186,7 @@ class Users:
     def enter(self, limits: dict[str, float]) -> None:
         """Become the other user, and set the limits."""
         os.setsid()
+        offer_to_the_kernel()
         os.chdir(self.folder)
         os.environ["HOME"] = os.environ["TMPDIR"] = tempfile.tempdir = self.folder
         if self.user:
@@ -202,7 +212,8 @@ class Users:
     def sweep(self) -> None:
         """Delete the folder, however deep and locked what is in it may be."""
         if os.listdir(self.folder):
-            subprocess.run(["/bin/chmod", "-R", "u+rwx", self.folder], check=False, stderr=subprocess.DEVNULL)
+            if not self.user:  # root needs no permission
+                subprocess.run(["/bin/chmod", "-R", "u+rwx", self.folder], check=False, stderr=subprocess.DEVNULL)
             subprocess.run(["/bin/rm", "-rf", self.folder], check=False, stderr=subprocess.DEVNULL)
         else:
             os.rmdir(self.folder)

@@ -11,6 +11,7 @@ import json
 import os
 import select
 import signal
+import site
 import socket
 import sys
 import threading
@@ -51,6 +52,7 @@ def main(kind: str, number: int, packages: list[str]) -> None:
     own_user = kind == "namespaces" or not os.getuid()
     network = kind == "users" and not walls.without_network()
     _import(packages)
+    site.setquit()  # `exit` and `quit`, which scripts use
     _warm_up()
     if kind == "namespaces" and not os.getuid():
         walls.become(walls.FIRST_USER + number)
