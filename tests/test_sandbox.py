@@ -364,10 +364,10 @@ def settled(bound=0):
 def test_a_thousand_grades_leave_nothing_behind(isolation):
     for _ in range(20):
         assert run_program(LEAVES, ["assert f(1) == 1"], isolation=isolation).passed
-    before, folders = settled(), len(list(Path(tempfile.gettempdir()).glob("lbt-sandbox-*")))
+    before, folders = settled(), len(list(Path(tempfile.gettempdir()).glob("lbt-cell-*")))
     for _ in range(1000):
         run_program(LEAVES, ["assert f(1) == 1"], isolation=isolation)
     after = settled(before[2])
     assert [now <= then for now, then in zip(after[:3], before[:3], strict=True)] == [True] * 3, (before, after)
     assert after[3] - before[3] < 20 << 20
-    assert len(list(Path(tempfile.gettempdir()).glob("lbt-sandbox-*"))) <= folders + 8  # those of cells that are ready
+    assert len(list(Path(tempfile.gettempdir()).glob("lbt-cell-*"))) <= folders + 8  # those of cells that are ready

@@ -1,6 +1,7 @@
 """Nothing is left behind, whatever becomes of the grader; and it may have threads, forks and many files."""
 
 import asyncio
+import fcntl
 import json
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from conftest import why_not
 
 from lbt_dspy.metrics.sandbox import Limits, run_program, run_script
 
@@ -174,9 +176,30 @@ def busy_examiners():
     return [process for process in processes_of(os.getpid()) if busy(process) and process.name() == "lbt-examiner"]
 
 
+def test_a_forgotten_folder_is_deleted(tmp_path):
+    """One that is in use, or may be about to be, is not."""
+    if why := why_not("weak"):
+        pytest.skip(why)
+    forgotten, used, fresh = (tmp_path / f"lbt-cell-{name}" for name in ("forgotten", "used", "fresh"))
+    for folder in (forgotten, used, fresh):
+        (folder / "locked" / "deep").mkdir(parents=True)
+        (folder / "locked").chmod(0)
+        os.utime(folder, (0, 0) if folder != fresh else None)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    code = "from lbt_dspy.metrics.sandbox import run_program\nrun_program('', ['pass'], isolation='weak')"
+    mark = os.open(used, os.O_RDONLY)
+    fcntl.flock(mark, fcntl.LOCK_EX)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    os.close(mark)
+    left = set(tmp_path.glob("lbt-cell-*"))
+    for folder in left:
+        (folder / "locked").chmod(0o755)
+    assert left == {used, fresh}
+
+
 def test_grades_leave_no_folder(isolation, tmp_path):
-    before = set(Path(tempfile.gettempdir()).glob("lbt-sandbox-*"))
+    before = set(Path(tempfile.gettempdir()).glob("lbt-cell-*"))
     for number in range(8):
         right(number, isolation)
-    after = set(Path(tempfile.gettempdir()).glob("lbt-sandbox-*"))
+    after = set(Path(tempfile.gettempdir()).glob("lbt-cell-*"))
     assert len(after - before) <= 2 * len(os.sched_getaffinity(0))  # those of cells that are ready

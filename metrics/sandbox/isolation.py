@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+from lbt_dspy.metrics.sandbox.inside.users import can_be_others
+
 PACKAGES = ("sortedcontainers",)
 """What programs find beside the standard library, where it is installed: LeetCode's own judge has it."""
 INSIDE = Path(__file__).with_name("inside")
@@ -59,7 +61,7 @@ class Bubblewrap:
         bwrap = shutil.which("bwrap")
         if bwrap is None:
             raise OSError("there is no bwrap on the PATH")
-        rights = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if not os.getuid() else ["--unshare-user"]
+        rights = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if can_be_others() else ["--unshare-user"]
         within = [
             *rights,
             *NAMESPACES,

@@ -7,22 +7,23 @@ import ctypes
 import os
 import resource
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import folders
 import syscalls
+from users import FIRST_USER, can_be_others
 
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 NOSUID_NODEV, READONLY, BIND = 2 | 4, 1, 4096
 PDEATHSIG, DUMPABLE, NAME, SUBREAPER, NO_NEW_PRIVS = 1, 4, 15, 36, 38
-FIRST_USER = 1_900_000_000
-"""No system gives out users from here on; to it the number of a process is added."""
 NOBODY = 65534
 OPEN_FILES = 64
+STACK = 64 << 20
+"""Recursion through C, as that of functions with a cache, takes half a KiB and more at each level."""
 FILES = 1000
 FELLOWS = 64
 """Processes that the examiner's user may have beside its own: the zygote, and other examiners."""
@@ -91,12 +92,15 @@ def limit(limits: dict[str, float], processes: int) -> None:
         resource.RLIMIT_NPROC: processes,
         resource.RLIMIT_FSIZE: int(limits["file_mib"] * mib),
         resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_STACK: STACK,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_MEMLOCK: 0,
     }
     for which, bound in bounds.items():
-        resource.setrlimit(which, (bound, bound))
+        both = (bound, resource.getrlimit(which)[1])  # what is already lower cannot be raised
+        lower = min((each for each in both if each != resource.RLIM_INFINITY), default=resource.RLIM_INFINITY)
+        resource.setrlimit(which, (lower, lower))
 
 
 def offer_to_the_kernel() -> None:
@@ -132,7 +136,7 @@ class Outside:
     def enter(self, limits: dict[str, float]) -> None:
         """Give up what rights there are."""
         os.setsid()
-        if not os.getuid():
+        if can_be_others():
             _become_other(FIRST_USER + os.getpid())
         set_process(PDEATHSIG, signal.SIGKILL)  # a new user starts without
         unbounded = {"cpu_seconds": resource.RLIM_INFINITY}  # over many jobs; each has its wall limit
@@ -177,8 +181,8 @@ class Users:
     def fork(self) -> int:
         """Return the child's number, or 0 in the child; what the child will leave behind becomes this process's."""
         set_process(SUBREAPER, 1)
-        self.user = 0 if os.getuid() else FIRST_USER + os.getpid()
-        self.folder = tempfile.mkdtemp(prefix="lbt-sandbox-")
+        self.user = FIRST_USER + os.getpid() if can_be_others() else 0
+        self.folder, self.mark = folders.make()
         if self.user:
             os.chown(self.folder, self.user, self.user)
         return os.fork()
@@ -210,13 +214,9 @@ class Users:
         return used
 
     def sweep(self) -> None:
-        """Delete the folder, however deep and locked what is in it may be."""
-        if os.listdir(self.folder):
-            if not self.user:  # root needs no permission
-                subprocess.run(["/bin/chmod", "-R", "u+rwx", self.folder], check=False, stderr=subprocess.DEVNULL)
-            subprocess.run(["/bin/rm", "-rf", self.folder], check=False, stderr=subprocess.DEVNULL)
-        else:
-            os.rmdir(self.folder)
+        """Delete the folder."""
+        folders.delete(self.folder)
+        os.close(self.mark)
 
     def _kill_all_of_user(self) -> None:
         """Kill them at one stroke, so that none can fork away."""
