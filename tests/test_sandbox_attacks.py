@@ -51,7 +51,8 @@ def attacks():
 ATTACKS, SCRIPTS = attacks()
 FILL_THEIR_LIMITS = {
     "a loop without end in the test", "a result that doubles", "closes its output and goes on", "colliding keys",
-    "a record that holds everything", "an error whose text never ends", "an iterator without end",
+    "a fraction that takes ages", "a long chain of records", "a record that holds everything",
+    "an error whose text never ends", "an iterator of large texts without end", "an iterator without end",
     "deep folders", "deep recursion", "flood of empty files", "flood of links", "flood of many files",
     "flood of standard error", "fork and thread bomb", "half a message, then sleep",
     "fork bomb", "fork bomb whose processes run away", "huge integer", "infinite loop at import",
