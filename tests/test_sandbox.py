@@ -161,6 +161,15 @@ def test_the_callers_mistakes_are_told(held, options, message):
         run_program("def f(): pass", **{"tests": ["pass"], "isolation": held, **options})
 
 
+def test_a_program_is_text(held):
+    for grade in (
+        lambda: run_program(b"", ["pass"], isolation=held),
+        lambda: run_script(b"", [("", "")], isolation=held),
+    ):
+        with pytest.raises(UserError, match="program must be a text but got one of type bytes"):
+            grade()
+
+
 @pytest.mark.parametrize("name", ["wall_seconds", "cpu_seconds", "memory_mib", "processes", "file_mib", "output_mib"])
 def test_limits_are_checked(name):
     with pytest.raises(UserError, match=name):
