@@ -162,12 +162,9 @@ def test_the_callers_mistakes_are_told(held, options, message):
 
 
 def test_a_program_is_text(held):
-    for grade in (
-        lambda: run_program(b"", ["pass"], isolation=held),
-        lambda: run_script(b"", [("", "")], isolation=held),
-    ):
+    for run, case in ((run_program, "pass"), (run_script, ("", ""))):
         with pytest.raises(UserError, match="program must be a text but got one of type bytes"):
-            grade()
+            run(b"", [case], isolation=held)
 
 
 @pytest.mark.parametrize("name", ["wall_seconds", "cpu_seconds", "memory_mib", "processes", "file_mib", "output_mib"])

@@ -105,6 +105,14 @@ class Cell:
         self.closed_in = False
         control.settimeout(START_SECONDS)
 
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for it to end by itself; return whether it does, or has been ended."""
+        if self.used is not None:
+            return True
+        poll = select.poll()  # where `select` ends at 1024 open files
+        poll.register(self.control, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
+
     def ready(self) -> None:
         """Wait until its walls stand.
 
@@ -113,9 +121,7 @@ class Cell:
         """
         if not self.closed_in:
             self._hear()
-        poll = select.poll()  # where `select` ends at 1024 open files
-        poll.register(self.control, select.POLLIN)
-        if poll.poll(0):
+        if self.ends_within(0):
             raise SandboxFault("a cell has ended before it was used")
 
     def _hear(self) -> None:

@@ -21,6 +21,8 @@ from lbt_dspy.metrics.sandbox.pool import Bench, Examiner, Pool
 from lbt_dspy.metrics.sandbox.records import MIB, Limits, Outcome, Verdict
 
 STDERR_KEPT = 2000
+ENDING_SECONDS = 0.2
+"""A program that ends lets go of the border first; how it ended is known a little later."""
 _pools: dict[str, Pool] = {}
 _broken: dict[str, str] = {}
 _lock = threading.RLock()
@@ -161,6 +163,8 @@ def _graded(
             with pool.bench(limits, script=script) as bench:
                 start = time.monotonic()
                 found = part(bench, start + limits.wall_seconds - spent)
+                if any(outcome.error and outcome.error.endswith(_ENDED) for outcome in found):
+                    bench.program.ends_within(ENDING_SECONDS)
                 used = bench.end()
                 spent += time.monotonic() - start
             if not used:
@@ -259,7 +263,7 @@ def _explained(outcome: Outcome, used: dict[str, Any], limits: Limits) -> Outcom
     """Add how the program ended, where that is why a test failed."""
     if outcome.error is None or not outcome.error.endswith(_ENDED):
         return outcome
-    if used["code"] == -signal.SIGKILL and used["cpu_seconds"] > limits.cpu_seconds / 2:  # its clock ticks
+    if used["code"] in (None, -signal.SIGKILL) and used["cpu_seconds"] > limits.cpu_seconds / 2:  # its clock ticks
         how = f": it spent its {limits.cpu_seconds} s of cpu_seconds"
     else:
         how = " with code {code}".format(**used) if used["code"] is not None else ", or has closed the border"
