@@ -1,5 +1,6 @@
 """Fixtures: tiny data, embedded models, and the fault-injecting server where it is at hand."""
 
+import functools
 import importlib.util
 import json
 import os
@@ -12,7 +13,8 @@ import dspy
 import hypothesis
 import pytest
 
-from lbt_dspy import classification
+from lbt_dspy import UserError, classification
+from lbt_dspy.metrics.sandbox import run_program, strongest
 
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
@@ -20,6 +22,32 @@ hypothesis.settings.load_profile("steady")
 ROOT = Path(__file__).parent.parent
 SERVER = Path(os.environ.get("LBT_TEST_SERVER", ROOT.parent / "shared" / "tools" / "llm_server.py"))
 DATA = Path(os.environ.get("LBT_DATA_DIR", ROOT.parent / "shared" / "data"))
+
+
+@functools.cache
+def why_not(isolation):
+    """Why that sandbox does not work here."""
+    try:
+        run_program("", ["pass"], isolation=isolation)
+    except UserError as error:
+        return f"{isolation}: {error}"
+    return None
+
+
+@pytest.fixture(params=["bubblewrap", "weak"])
+def isolation(request):
+    """Each sandbox that works here."""
+    if why := why_not(request.param):
+        pytest.skip(why)
+    return request.param
+
+
+@pytest.fixture
+def held():
+    """The stronger of the sandboxes that work here."""
+    if why_not("bubblewrap") and (why := why_not("weak")):
+        pytest.skip(why)
+    return strongest(allow_weak=True)
 
 
 @pytest.fixture

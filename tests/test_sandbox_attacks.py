@@ -4,23 +4,29 @@ import os
 import re
 import socket
 import time
+from functools import partial
 from pathlib import Path
 from string import Template
 
 import psutil
 import pytest
 
-from lbt_dspy import UserError
 from lbt_dspy.metrics.sandbox import Limits, run_program, run_script
 
+PREAMBLE = """
+class Node:
+    def __init__(self, val): self.val = val
+    def same(self, other): return self.val == other.val
+"""
 SECRET = "7f3a-hidden-answer"
 LIMITS = Limits(wall_seconds=2, cpu_seconds=1, memory_mib=256, file_mib=4, output_mib=2)
 ROOT = os.getuid() == 0
 SAME_USER = "it has the same user as the grader, unless that is root"
 WEAK_DOES_NOT_HOLD = {
     "reads the system's files": "it sees the files of the host that anyone may read",
-    "writes outside": "it can write to folders of the host that anyone may write to, such as /dev/shm",
+    "writes outside": "it can write to folders of the host that anyone may write to, such as /var/tmp",
     "leaves a file for the next": "/tmp is the host's",
+    "leaves a file in shared memory for the next": "/dev/shm is the host's",
     "reads the home": None if ROOT else SAME_USER,
     "reads other processes": None if ROOT else SAME_USER,
     "network": None if ROOT else "without a user namespace there is no way to leave the network",
@@ -33,7 +39,8 @@ TOO_DANGEROUS = {"signal to the parent", "signal to the grader", "signal to ever
 
 def attacks():
     """Return the programs with their tests, by name, and the scripts; lines that start with # are headings."""
-    text = Path(__file__).with_name("sandbox_attacks.txt").read_text(encoding="utf-8")
+    files = sorted(Path(__file__).parent.glob("sandbox_attacks*.txt"))
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     text = re.sub(r"(?m)^# .*\n", "", text)
     found = {name: program.strip() for name, program in re.findall(r"(?ms)^=== (.*?)\n(.*?)(?=^=== |\Z)", text)}
     programs = {name: text.split("--- test\n") for name, text in found.items() if not name.startswith("script: ")}
@@ -44,10 +51,15 @@ def attacks():
 ATTACKS, SCRIPTS = attacks()
 FILL_THEIR_LIMITS = {
     "a loop without end in the test", "a result that doubles", "closes its output and goes on", "colliding keys",
-    "deep folders", "deep recursion", "flood of many files", "flood of standard error",
-    "fork bomb", "fork bomb whose processes run away", "huge integer", "infinite loop at load",
-    "infinite loop that ignores signals",
-    "memory bomb that goes on", "never ends after printing", "output flood", "reads no input, floods errors", "sleep",
+    "a fraction that takes ages", "a long chain of records", "a record that holds everything",
+    "an error whose text never ends", "an iterator of large texts without end", "an iterator without end",
+    "deep folders", "deep recursion", "flood of empty files", "flood of links", "flood of many files",
+    "flood of standard error", "fork and thread bomb", "half a message, then sleep",
+    "fork bomb", "fork bomb whose processes run away", "huge integer", "infinite loop at import",
+    "infinite loop at load", "infinite loop in C", "infinite loop in a regular expression",
+    "infinite loop that ignores signals", "infinite loop when an object is deleted", "memory in files",
+    "memory bomb that goes on", "memory of many processes", "never ends after printing", "output flood",
+    "reads no input, floods errors", "sleep", "stops itself",
 }  # fmt: skip
 """Like "infinite loop", each takes a second or two, most of it waiting."""
 
@@ -57,24 +69,6 @@ def names(programs):
 
 
 WEAK_LEAVES = ("/tmp/lbt-left", "/var/tmp/lbt-sandbox-marker", "/dev/shm/lbt-sandbox-marker")
-
-
-def works(isolation):
-    try:
-        run_program("def f(x): return x", ["assert f(1) == 1"], isolation=isolation)
-    except UserError as error:
-        return str(error)
-    return None
-
-
-WHY_NOT = {isolation: works(isolation) for isolation in ("bubblewrap", "weak")}
-
-
-@pytest.fixture(params=WHY_NOT)
-def isolation(request):
-    if WHY_NOT[request.param]:
-        pytest.skip(f"{request.param}: {WHY_NOT[request.param]}")
-    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +99,12 @@ def armed(program, host):
 
 
 def sandboxes():
-    """Numbers of all processes of sandboxes but the tests' own, wherever they have gone: a fork keeps its command."""
+    """Numbers of our sandboxes' processes but those of tests, wherever they have gone: a fork keeps its command."""
     return {
         process.pid
         for process in psutil.process_iter(["cmdline", "name", "status"])
-        if any("zygote.py" in part for part in process.info["cmdline"] or [])
+        if str(os.getpid()) in (command := process.info["cmdline"] or [])
+        and any("zygote.py" in part for part in command)
         and process.info["status"] != psutil.STATUS_ZOMBIE
         and process.info["name"] != "lbt-examiner"
     }
@@ -146,9 +141,11 @@ def test_no_attack_succeeds(isolation, host, name):
         pytest.skip("under the weak isolation, as the same user, it would kill these tests")
     program, test = ATTACKS[name]
     for _ in range(2 if name.startswith("leaves") else 1):
-        verdict, took, suspects = graded(run_program, armed(program, host), [test], isolation=isolation)
+        grade = partial(run_program, preamble=PREAMBLE)
+        verdict, took, suspects = graded(grade, armed(program, host), [test], isolation=isolation)
     held = verdict.measured and not verdict.passed
     excuse = WEAK_DOES_NOT_HOLD.get(name) if isolation == "weak" else None
+    assert isolation == "weak" or not any(map(os.path.exists, WEAK_LEAVES))
     harms_nobody(isolation, host, suspects)
     assert took <= LIMITS.wall_seconds + 1
     if excuse and not held:
@@ -164,6 +161,35 @@ def test_no_script_forges_its_output(isolation, host, name):
     assert took <= LIMITS.wall_seconds + 1
     assert (verdict.measured, verdict.passed) == (True, False), verdict
     harms_nobody(isolation, host, suspects)
+
+
+NO_ANSWERS = {
+    "zero bytes": "\0\1\xff",
+    "a lone surrogate": "x = '\ud800'",
+    "10 MB that answer wrong": f"#{'x' * 10**7}\ndef f(x): return 3",
+    "parentheses": "(" * 10**5,
+    "brackets": f"x = {'[' * 10**5}{']' * 10**5}",
+    "unary operators": f"x = {'-' * 10**6}1",
+    "words": f"x = {'not ' * 10**5}1",
+    "sums": f"x = {'+'.join('1' * 10**5)}",
+    "attributes": f"x = f{'.f' * 10**5}",
+    "branches": "if 0: pass\n" + "elif 0: pass\n" * 10**5,
+    "functions": f"x = {'lambda: ' * 10**5}1",
+    "conditions": f"x = {'1 if 1 else ' * 50_000}1",
+    "depth": "".join(f"{' ' * n}if 1:\n" for n in range(200)),
+    "formatted text": f"f'{'{' * 1000}",
+    "digits": f"x = {'9' * 10**6}",
+    "constants": "x = 'a' * 10**10, 2 ** 10**10",
+}
+
+
+@pytest.mark.parametrize("source", NO_ANSWERS.values(), ids=NO_ANSWERS)
+def test_no_source_harms_who_reads_it(held, host, source):
+    for run, case in ((run_script, ("2", "4")), (run_program, "assert f(2) == 4")):
+        verdict, took, suspects = graded(run, source, [case], isolation=held)
+        assert (verdict.measured, verdict.passed) == (True, False), verdict
+        assert took <= LIMITS.wall_seconds + 1
+    harms_nobody(held, host, suspects)
 
 
 def test_an_honest_program_passes_each_honest_test(isolation):

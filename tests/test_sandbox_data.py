@@ -9,20 +9,10 @@ from functools import partial
 import pytest
 from mutations import KINDS, mutants
 
-from lbt_dspy.errors import UserError
 from lbt_dspy.metrics.sandbox import Limits, run_program
 
 SLOW_IN_PLAIN_PYTHON = {33, 59, 64, 80, 81, 82, 83}
 """LeetCode references that do not pass in plain Python within 20 s and 2 GiB."""
-
-
-@pytest.fixture(params=["bubblewrap", "weak"])
-def isolation(request):
-    try:
-        run_program("", ["pass"], isolation=request.param)
-    except UserError as error:
-        pytest.skip(str(error))
-    return request.param
 
 
 def rows(path):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import select
 import socket
 import subprocess
-import tempfile
 import threading
 from typing import Any
 
@@ -34,8 +32,6 @@ class Zygote:
     """
 
     def __init__(self, isolation: Isolation) -> None:
-        self.folder = tempfile.mkdtemp(prefix="lbt-sandbox-")
-        os.chmod(self.folder, 0o711)
         self.orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.lock = threading.Lock()
         self.process: subprocess.Popen[bytes] | None = None
@@ -58,7 +54,7 @@ class Zygote:
     def _keep(self, isolation: Isolation, theirs: socket.socket, started: threading.Event) -> None:
         """Start the process and wait for its end: it lives no longer than the thread that starts it (`man 2 prctl`)."""
         try:
-            command, environment = isolation.command(self.folder), isolation.environment(self.folder)
+            command, environment = isolation.command(), isolation.environment()
             self.process = subprocess.Popen(
                 command,
                 stdin=theirs.fileno(),
@@ -90,14 +86,14 @@ class Zygote:
         return Cell(control)
 
     def end(self) -> None:
-        """End the process and all cells with it."""
-        self.orders.close()
+        """End the process and all cells with it; a process that was forked meanwhile may hold the same socket open."""
+        with self.orders, contextlib.suppress(OSError):
+            self.orders.shutdown(socket.SHUT_RDWR)
         if self.process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=1)
             self.process.kill()
         self.keeper.join(timeout=5)
-        subprocess.run(["/bin/rm", "-rf", self.folder], check=False, stderr=subprocess.DEVNULL)  # deep ones too
 
 
 class Cell:
@@ -109,6 +105,14 @@ class Cell:
         self.closed_in = False
         control.settimeout(START_SECONDS)
 
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for it to end by itself; return whether it does, or has been ended."""
+        if self.used is not None:
+            return True
+        poll = select.poll()  # where `select` ends at 1024 open files
+        poll.register(self.control, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
+
     def ready(self) -> None:
         """Wait until its walls stand.
 
@@ -117,7 +121,7 @@ class Cell:
         """
         if not self.closed_in:
             self._hear()
-        if select.select([self.control], [], [], 0)[0]:
+        if self.ends_within(0):
             raise SandboxFault("a cell has ended before it was used")
 
     def _hear(self) -> None:

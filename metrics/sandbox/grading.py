@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import selectors
+import signal
 import socket
 import threading
 import time
@@ -19,9 +21,20 @@ from lbt_dspy.metrics.sandbox.pool import Bench, Examiner, Pool
 from lbt_dspy.metrics.sandbox.records import MIB, Limits, Outcome, Verdict
 
 STDERR_KEPT = 2000
+ENDING_SECONDS = 0.2
+"""A program that ends lets go of the border first; how it ended is known a little later."""
 _pools: dict[str, Pool] = {}
 _broken: dict[str, str] = {}
 _lock = threading.RLock()
+
+
+def _unlock() -> None:
+    """Make a new lock: another thread may have held the old one at the moment of a fork."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_unlock)
 
 
 def strongest(*, allow_weak: bool = False) -> str:
@@ -81,6 +94,7 @@ def run_program(
     Raises:
         UserError: There is no test, a test or the preamble is not Python, or the isolation does not work here.
     """
+    _check_text("program", program)
     if isinstance(tests, str) or not tests:
         raise UserError(f"tests must be a sequence of at least 1 snippet but got {tests!r}")
     job = {"program": program, "tests": list(tests), "preamble": preamble, "names": names and list(names)}
@@ -114,6 +128,7 @@ def run_script(
     Raises:
         UserError: There is no case, an input is longer than `file_mib`, or the isolation does not work here.
     """
+    _check_text("program", program)
     if not cases:
         raise UserError(f"cases must be a sequence of at least 1 pair but got {cases!r}")
     longest = max(len(stdin) for stdin, _ in cases)
@@ -126,6 +141,11 @@ def run_script(
         return lambda bench, until: [_printed(bench, job, expected, until)]
 
     return _graded(pool, limits, [case(*pair) for pair in cases], script=True)
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise UserError(f"{name} must be a text but got one of type {type(value).__name__}; decode bytes first")
 
 
 def _graded(
@@ -143,6 +163,8 @@ def _graded(
             with pool.bench(limits, script=script) as bench:
                 start = time.monotonic()
                 found = part(bench, start + limits.wall_seconds - spent)
+                if any(outcome.error and outcome.error.endswith(_ENDED) for outcome in found):
+                    bench.program.ends_within(ENDING_SECONDS)
                 used = bench.end()
                 spent += time.monotonic() - start
             if not used:
@@ -241,7 +263,7 @@ def _explained(outcome: Outcome, used: dict[str, Any], limits: Limits) -> Outcom
     """Add how the program ended, where that is why a test failed."""
     if outcome.error is None or not outcome.error.endswith(_ENDED):
         return outcome
-    if used["cpu_seconds"] > limits.cpu_seconds - 0.1:  # the kernel's clock for this ticks
+    if used["code"] in (None, -signal.SIGKILL) and used["cpu_seconds"] > limits.cpu_seconds / 2:  # its clock ticks
         how = f": it spent its {limits.cpu_seconds} s of cpu_seconds"
     else:
         how = " with code {code}".format(**used) if used["code"] is not None else ", or has closed the border"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
+
+from lbt_dspy.metrics.sandbox.inside.users import can_be_others
 
 PACKAGES = ("sortedcontainers",)
 """What programs find beside the standard library, where it is installed: LeetCode's own judge has it."""
@@ -29,18 +32,15 @@ class Isolation(Protocol):
     way_out: str
     """What would help where it does not work."""
 
-    def command(self, folder: str) -> list[str]:
+    def command(self) -> list[str]:
         """Return the command that starts the interpreter from which grades are forked.
-
-        Args:
-            folder: An empty folder, which is deleted at the end.
 
         Raises:
             OSError: It cannot be had here.
         """
         ...
 
-    def environment(self, folder: str) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Return the whole environment of that command."""
         ...
 
@@ -56,12 +56,12 @@ class Bubblewrap:
         "in a container, run it with seccomp and AppArmor profiles that allow them)"
     )
 
-    def command(self, folder: str) -> list[str]:
+    def command(self) -> list[str]:
         """See `Isolation`; root gives up its rights in each cell, any other user in a user namespace right away."""
         bwrap = shutil.which("bwrap")
         if bwrap is None:
             raise OSError("there is no bwrap on the PATH")
-        rights = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if not os.getuid() else ["--unshare-user"]
+        rights = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if can_be_others() else ["--unshare-user"]
         within = [
             *rights,
             *NAMESPACES,
@@ -73,12 +73,14 @@ class Bubblewrap:
             "0755",
             "--dir",
             "/dev",
+            "--dir",
+            "/dev/shm",
         ]
         for device in DEVICES:
             within += ["--dev-bind-try", device, device]
         return [bwrap, *within, "--proc", "/proc", "--dir", "/tmp", *_read_only(), *_python(self.walls)]
 
-    def environment(self, folder: str) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """See `Isolation`."""
         return ENVIRONMENT
 
@@ -90,15 +92,15 @@ class Weak:
     walls = "users"
     way_out = "it needs Linux 5.3 or newer"
 
-    def command(self, folder: str) -> list[str]:
+    def command(self) -> list[str]:
         """See `Isolation`."""
         if not sys.platform.startswith("linux"):
             raise OSError("this is not Linux")
         return _python(self.walls)
 
-    def environment(self, folder: str) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """See `Isolation`."""
-        return {**ENVIRONMENT, "HOME": folder, "TMPDIR": folder}
+        return {**ENVIRONMENT, "TMPDIR": tempfile.gettempdir()}
 
 
 ISOLATIONS: dict[str, Isolation] = {"bubblewrap": Bubblewrap(), "weak": Weak()}

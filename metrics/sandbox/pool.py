@@ -15,7 +15,9 @@ from lbt_dspy.metrics.sandbox.inside import border
 from lbt_dspy.metrics.sandbox.isolation import ISOLATIONS
 from lbt_dspy.metrics.sandbox.records import Limits
 
-PARALLEL = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+PARALLEL = min(CORES, 32)
+"""More of them would need more open files than a process may have by default."""
 JOBS = 100
 """Jobs of one examiner, before it makes room for a fresh one."""
 
@@ -43,9 +45,10 @@ class Examiner:
         return not self.busy and self.jobs < JOBS
 
     def end(self) -> None:
-        """Have it killed."""
+        """Have it killed; a process that was forked meanwhile may hold the same sockets open."""
         self.desk.close()
-        self.cell.control.close()
+        with self.cell.control as control, contextlib.suppress(OSError):
+            control.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,18 +7,37 @@ those of the request, as the call has left them: so changed arguments come back.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 import json
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 BIG = 1 << 63
 DEEPEST = 100
 """Levels of tuples in tuples; comparing and hashing them takes a stack."""
-MUTABLE = {"list": list, "dict": dict, "set": set}
+MUTABLE = {"list": list, "dict": dict, "set": set, "deque": deque, "bytearray": bytearray}
 BUILT = {"tuple": tuple, "frozenset": frozenset}
 KINDS = {**MUTABLE, **BUILT, "bytes": bytes, "complex": complex, "int": int}
+WRITTEN: dict[type, Callable[[Any], list[Any]]] = {
+    range: lambda value: [value.start, value.stop, value.step],
+    Decimal: lambda value: [str(value)],
+    Fraction: lambda value: [str(value)],
+    date: lambda value: [value.isoformat()],
+    datetime: lambda value: [value.isoformat()],
+    timedelta: lambda value: [value.days, value.seconds, value.microseconds],
+}
+"""What the nodes of further kinds, which are named like their classes, hold; none of these has parts."""
+IMMUTABLE = (tuple, frozenset, bytes, complex, int, str, float)
+NAMES = {base: kind for kind, base in KINDS.items()}
+SCALARS = {bool, str, float, type(None)}
+REFERENCES = {list, dict}
 _ABSENT = object()
 
 
@@ -74,8 +93,10 @@ class Writer:
         """Return the message of a value, and of what has become of the known objects unless that is not wanted."""
         root = self._item(value)
         nodes: list[list[Any] | None] = [] if changes else [None] * self.known
-        for value in itertools.islice(self.objects, len(nodes), None):  # grows while it is worked through
-            nodes.append(self._node(value))
+        with _uncollected():
+            for value in itertools.islice(self.objects, len(nodes), None):  # grows while it is worked through
+                unchanged = len(nodes) < self.known and isinstance(value, IMMUTABLE)
+                nodes.append(None if unchanged else self._node(value))
         return json.dumps({"root": root, "nodes": nodes}, separators=(",", ":")).encode()
 
     def _item(self, value: object) -> object:
@@ -88,12 +109,18 @@ class Writer:
             self.objects.append(value)
         return [place]
 
+    def _items(self, values: Collection[Any]) -> Iterable[object]:
+        kinds = set(map(type, values))
+        if kinds <= SCALARS or (kinds == {int} and -BIG < min(values) and max(values) < BIG):
+            return values  # the same, sooner
+        return map(self._item, values)
+
     def _node(self, value: Any) -> list[Any]:
-        if isinstance(value, (list, tuple, set, frozenset)):
-            kind = next(kind for kind, base in KINDS.items() if isinstance(value, base))
-            return [kind, *map(self._item, value)]
+        if isinstance(value, (list, tuple, set, frozenset, deque, bytearray)):
+            kind = NAMES.get(type(value)) or next(kind for kind, base in KINDS.items() if isinstance(value, base))
+            return [kind, *self._items(value)]
         if isinstance(value, dict):
-            return ["dict", *(self._item(part) for pair in dict.items(value) for part in pair)]
+            return ["dict", *self._items(list(itertools.chain.from_iterable(dict.items(value))))]
         if isinstance(value, bytes):
             return ["bytes", bytes.hex(value)]
         if isinstance(value, complex):
@@ -102,6 +129,8 @@ class Writer:
             return ["int", hex(int.__int__(value))]
         if isinstance(value, (str, float)):
             return ["same", str.__str__(value) if isinstance(value, str) else float.__float__(value)]
+        if type(value) in WRITTEN:
+            return [type(value).__name__, *WRITTEN[type(value)](value)]
         kind, *items = self.side.parts(value)
         return [kind, *map(self._item, items)]
 
@@ -118,11 +147,24 @@ def read(message: bytes, side: Side, known: Iterable[object] = ()) -> tuple[Any,
         BorderError: The message is malformed.
     """
     try:
-        return _Reader(message, side, known).value()
+        with _uncollected():
+            return _Reader(message, side, known).value()
     except BorderError:
         raise
     except Exception as error:
         raise BorderError(f"a malformed message: {type(error).__name__}") from None
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Put garbage collection off: going again and again through many new objects takes as long as making them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Reader:
@@ -174,19 +216,28 @@ class _Reader:
 
     def _fill(self, value: Any, node: list[Any]) -> None:
         kind, *items = node
+        if kind not in (*MUTABLE, "record"):
+            return
         if kind == "record":
+            _check_methods(type(value), items[1::2])
             value, items = vars(value), items[1:]
-        if kind in MUTABLE and not isinstance(value, MUTABLE[kind]):
+        elif not isinstance(value, MUTABLE[kind]):
             raise BorderError("an argument of another type came back")
-        values = [self._item(item) for item in items] if kind in (*MUTABLE, "record") else []
-        if kind == "list":
-            value[:] = values
+        values = items if REFERENCES.isdisjoint(map(type, items)) else [self._item(item) for item in items]
+        value.clear()
+        if kind in ("list", "deque", "bytearray"):
+            value.extend(values)
         elif kind == "set":
-            value.clear()
             value.update(values)
-        elif kind in ("dict", "record"):
-            value.clear()
+        else:
             value.update(zip(values[::2], values[1::2], strict=True))
+
+
+def _check_methods(cls: type, names: Iterable[Any]) -> None:
+    """Have no attribute of a record stand before a method of its class."""
+    for name in names:
+        if callable(getattr(cls, name, None)):
+            raise BorderError(f"a record with an attribute in the place of its method {name}")
 
 
 def _place(item: Any) -> int:
@@ -206,6 +257,12 @@ _LEAVES: dict[str, Callable[..., object]] = {
     "bytes": bytes.fromhex,
     "complex": complex,
     "int": lambda digits: int(digits, 16),
+    "range": range,
+    "Decimal": Decimal,
+    "Fraction": Fraction,
+    "date": date.fromisoformat,
+    "datetime": datetime.fromisoformat,
+    "timedelta": timedelta,
     "same": _scalar,
 }
 

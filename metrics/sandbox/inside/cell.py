@@ -44,9 +44,10 @@ class Cell:
         order: `{"role", "limits"}`.
         kind: Of walls: "namespaces" or "users".
         descriptors: Control, link and extra; they are closed here.
+        until: Others, each of which ends the cell when it can be read.
     """
 
-    def __init__(self, order: dict[str, Any], kind: str, descriptors: Sequence[int]) -> None:
+    def __init__(self, order: dict[str, Any], kind: str, descriptors: Sequence[int], until: Sequence[int] = ()) -> None:
         self.control = socket.socket(fileno=descriptors[0])
         self.walls = WALLS[kind, order["role"]]()
         self.child = 0
@@ -58,6 +59,7 @@ class Cell:
             if not self.child:
                 _enter(self.walls, order, descriptors)
             self.ended = os.pidfd_open(self.child)
+            self.ends = (self.control.fileno(), self.ended, *until)
         for descriptor in descriptors[1:]:
             os.close(descriptor)
 
@@ -95,7 +97,7 @@ class Keeper:
         if not cell.child:
             cell.control.close()
             return
-        for descriptor in (cell.control.fileno(), cell.ended):
+        for descriptor in cell.ends:
             self.poll.register(descriptor, select.POLLIN)
             self.cells[descriptor] = cell
 
@@ -103,7 +105,7 @@ class Keeper:
         """Wait for something to happen; end the cells that it concerns."""
         for descriptor, _ in self.poll.poll():
             if (cell := self.cells.get(descriptor)) is not None:
-                for gone in (cell.control.fileno(), cell.ended):
+                for gone in cell.ends:
                     self.poll.unregister(gone)
                     del self.cells[gone]
                 cell.end()
@@ -114,17 +116,21 @@ class Keeper:
 
 
 def in_process_of_its_own(order: dict[str, Any], kind: str, descriptors: Sequence[int]) -> int:
-    """Return the number of a process that keeps one cell, and ends with it: it will be given the cell's orphans."""
+    """Return the number of a process that keeps one cell, and ends with it: it will be given the cell's orphans.
+
+    The cell also ends when this process does: nobody may be left who could have it ended.
+    """
+    own = os.pidfd_open(os.getpid())
     if not (forked := os.fork()):
-        bounds = [2, *sorted(descriptors), os.sysconf("SC_OPEN_MAX")]
+        bounds = [2, *sorted((*descriptors, own)), os.sysconf("SC_OPEN_MAX")]
         for low, high in itertools.pairwise(bounds):
             os.closerange(low + 1, high)  # other cells' ends are not to be held open here
         keeper = Keeper()
-        keeper.keep(Cell(order, kind, descriptors))
+        keeper.keep(Cell(order, kind, descriptors, [own]))
         while keeper.cells:
             keeper.wait()
         os._exit(0)
-    for descriptor in descriptors:
+    for descriptor in (*descriptors, own):
         os.close(descriptor)
     return forked
 

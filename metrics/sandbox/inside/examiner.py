@@ -49,7 +49,8 @@ class Handle:
     __slots__ = ("_ask", "_number")
 
     def __init__(self, number: int, ask: Any) -> None:
-        self._ask, self._number = ask, number
+        object.__setattr__(self, "_ask", ask)
+        object.__setattr__(self, "_number", number)
 
     def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: D102
         return self._ask("call", self, args, named)
@@ -58,6 +59,9 @@ class Handle:
         if name.startswith("__"):
             raise AttributeError(name)
         return self._ask("get", self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._ask("set", self, name, value)
 
     def __getitem__(self, key: Any) -> Any:
         return self._ask("item", self, key)
@@ -84,6 +88,12 @@ class Handle:
         iterator = self._ask("iterate", self)
         while (found := self._ask("next", iterator))[0]:
             yield found[1]
+
+    def __next__(self) -> Any:
+        found = self._ask("next", self)
+        if not found[0]:
+            raise StopIteration
+        return found[1]
 
 
 class Program(Side):
@@ -177,7 +187,7 @@ def _examine(
     desk: socket.socket, program: Program, job: Any, codes: list[CodeType], base: dict[str, Any], names: list[str]
 ) -> None:
     try:
-        found = program.ask("load", job["preamble"], job["program"], names)
+        found = program.ask("load", job["preamble"], job["program"], tuple(names))  # a list could come back longer
         if not isinstance(found, dict):
             raise ProgramGone("a reply of another form")
         base.update((name, found[name]) for name in names if name in found)

@@ -35,16 +35,19 @@ class Objects(Side):
         return self.held[number]
 
 
+_END = object()
+
+
 def _next(iterator: Any) -> tuple[bool, object]:
     """Return whether there is one more, and which."""
-    for value in iterator:
-        return True, value
-    return False, None
+    value = next(iterator, _END)
+    return (False, None) if value is _END else (True, value)
 
 
 DEEDS: dict[str, Callable[..., object]] = {
     "call": lambda target, args, named: target(*args, **named),
     "get": getattr,
+    "set": setattr,
     "item": operator.getitem,
     "set item": operator.setitem,
     "length": len,

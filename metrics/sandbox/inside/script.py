@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import socket
 import sys
+import tempfile
 import threading
 import traceback
 import types
@@ -17,18 +19,21 @@ from border import receive
 def main(link: socket.socket, extra: socket.socket, limits: dict[str, float]) -> int:
     """Run the program as a script, with `extra` as its standard output and `link` as its standard error."""
     job = json.loads(receive(link, sys.maxsize))
-    stdin = os.memfd_create("stdin")
-    with open(stdin, "wb", closefd=False) as file:
+    with tempfile.TemporaryFile() as file:
         file.write(job["stdin"].encode(errors="surrogatepass"))
-    os.lseek(stdin, 0, os.SEEK_SET)
-    for here, descriptor in enumerate((stdin, extra.fileno(), link.fileno())):
-        os.dup2(descriptor, here)
-    os.closerange(link.fileno(), stdin + 1)
+        file.seek(0)
+        for here, descriptor in enumerate((file.fileno(), extra.fileno(), link.fileno())):
+            os.dup2(descriptor, here)
+        highest = file.fileno()
+    os.closerange(link.fileno(), highest + 1)
     sys.stdin, sys.stdout, sys.stderr = (open(n, mode, closefd=False) for n, mode in enumerate("rww"))
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     sys.argv = ["program.py"]
-    return _run(job["program"], module)
+    code = _run(job["program"], module)
+    _finish(module)
+    return code
 
 
 def _run(program: str, module: types.ModuleType) -> int:
@@ -41,8 +46,21 @@ def _run(program: str, module: types.ModuleType) -> int:
     except BaseException as error:
         traceback.print_exception(error, limit=-3)
         code = 1
+    return code & 0xFF
+
+
+def _finish(module: types.ModuleType) -> None:
+    """Do what Python does at its end: wait for threads, and have all that is still in buffers written."""
     threading._shutdown()
     atexit._run_exitfuncs()
+    _flush()
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    module.__dict__.clear()
+    gc.collect()  # closes the program's own files
+    _flush()
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    return code & 0xFF
+        if stream is not None and not stream.closed:
+            stream.flush()

@@ -7,22 +7,23 @@ import ctypes
 import os
 import resource
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import folders
 import syscalls
+from users import FIRST_USER, can_be_others
 
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
-NOSUID_NODEV, READONLY = 2 | 4, 1
+NOSUID_NODEV, READONLY, BIND = 2 | 4, 1, 4096
 PDEATHSIG, DUMPABLE, NAME, SUBREAPER, NO_NEW_PRIVS = 1, 4, 15, 36, 38
-FIRST_USER = 1_900_000_000
-"""No system gives out users from here on; to it the number of a process is added."""
 NOBODY = 65534
 OPEN_FILES = 64
+STACK = 64 << 20
+"""Recursion through C, as that of functions with a cache, takes half a KiB and more at each level."""
 FILES = 1000
 FELLOWS = 64
 """Processes that the examiner's user may have beside its own: the zygote, and other examiners."""
@@ -91,12 +92,21 @@ def limit(limits: dict[str, float], processes: int) -> None:
         resource.RLIMIT_NPROC: processes,
         resource.RLIMIT_FSIZE: int(limits["file_mib"] * mib),
         resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_STACK: STACK,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_MEMLOCK: 0,
     }
     for which, bound in bounds.items():
-        resource.setrlimit(which, (bound, bound))
+        both = (bound, resource.getrlimit(which)[1])  # what is already lower cannot be raised
+        lower = min((each for each in both if each != resource.RLIM_INFINITY), default=resource.RLIM_INFINITY)
+        resource.setrlimit(which, (lower, lower))
+
+
+def offer_to_the_kernel() -> None:
+    """Have this process, and all that it will start, killed before others where memory runs out."""
+    with contextlib.suppress(OSError):  # it may be no other user's to say
+        _tell_kernel("/proc/self/oom_score_adj", "1000")
 
 
 def fork_into(namespaces: int) -> int:
@@ -126,8 +136,9 @@ class Outside:
     def enter(self, limits: dict[str, float]) -> None:
         """Give up what rights there are."""
         os.setsid()
-        if not os.getuid():
+        if can_be_others():
             _become_other(FIRST_USER + os.getpid())
+        set_process(PDEATHSIG, signal.SIGKILL)  # a new user starts without
         unbounded = {"cpu_seconds": resource.RLIM_INFINITY}  # over many jobs; each has its wall limit
         limit({**limits, **unbounded}, int(limits["processes"]) + FELLOWS)
         drop_rights()
@@ -152,9 +163,11 @@ class Namespaces(Outside):
     def enter(self, limits: dict[str, float]) -> None:
         """Furnish the cell, and close its door from within."""
         _name_user(NOBODY, self.user, self.group)
+        offer_to_the_kernel()
         _tell_kernel("/proc/sys/user/max_user_namespaces", "0")
         size = f"size={int(limits['file_mib'])}m,nr_inodes={FILES},mode=1777"
         _call("mount", b"tmpfs", b"/tmp", b"tmpfs", NOSUID_NODEV, size.encode())
+        _call("mount", b"/tmp", b"/dev/shm", None, BIND, None)  # for the locks of multiprocessing
         _call("mount", b"tmpfs", b"/proc", b"tmpfs", NOSUID_NODEV | READONLY, b"size=4k,mode=555")
         os.setsid()
         os.chdir("/tmp")
@@ -168,8 +181,8 @@ class Users:
     def fork(self) -> int:
         """Return the child's number, or 0 in the child; what the child will leave behind becomes this process's."""
         set_process(SUBREAPER, 1)
-        self.user = 0 if os.getuid() else FIRST_USER + os.getpid()
-        self.folder = tempfile.mkdtemp(prefix="cell-")
+        self.user = FIRST_USER + os.getpid() if can_be_others() else 0
+        self.folder, self.mark = folders.make()
         if self.user:
             os.chown(self.folder, self.user, self.user)
         return os.fork()
@@ -177,6 +190,7 @@ class Users:
     def enter(self, limits: dict[str, float]) -> None:
         """Become the other user, and set the limits."""
         os.setsid()
+        offer_to_the_kernel()
         os.chdir(self.folder)
         os.environ["HOME"] = os.environ["TMPDIR"] = tempfile.tempdir = self.folder
         if self.user:
@@ -200,12 +214,9 @@ class Users:
         return used
 
     def sweep(self) -> None:
-        """Delete the folder, however deep and locked what is in it may be."""
-        if os.listdir(self.folder):
-            subprocess.run(["/bin/chmod", "-R", "u+rwx", self.folder], check=False, stderr=subprocess.DEVNULL)
-            subprocess.run(["/bin/rm", "-rf", self.folder], check=False, stderr=subprocess.DEVNULL)
-        else:
-            os.rmdir(self.folder)
+        """Delete the folder."""
+        folders.delete(self.folder)
+        os.close(self.mark)
 
     def _kill_all_of_user(self) -> None:
         """Kill them at one stroke, so that none can fork away."""

@@ -11,6 +11,7 @@ import json
 import os
 import select
 import signal
+import site
 import socket
 import sys
 import threading
@@ -21,7 +22,9 @@ sys.path.append(str(Path(__file__).parent))
 import border
 import cell
 import examiner
+import folders
 import guest
+import users
 import walls
 
 sys.path.pop()
@@ -48,12 +51,15 @@ def main(kind: str, number: int, packages: list[str]) -> None:
     orders = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     walls.set_process(walls.PDEATHSIG, signal.SIGKILL)
-    own_user = kind == "namespaces" or not os.getuid()
+    own_user = kind == "namespaces" or users.can_be_others()
+    if kind == "users":
+        folders.delete_forgotten()
     network = kind == "users" and not walls.without_network()
     _import(packages)
+    site.setquit()  # `exit` and `quit`, which scripts use
     _warm_up()
-    if kind == "namespaces" and not os.getuid():
-        walls.become(walls.FIRST_USER + number)
+    if kind == "namespaces" and users.can_be_others():
+        walls.become(users.FIRST_USER + number)
     walls.set_process(walls.DUMPABLE, int(kind == "namespaces"))  # else programs of the same user could look into it
     gc.collect()
     gc.freeze()
