@@ -58,7 +58,15 @@ class VLLM:
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __call__(self, checkpoint: Path) -> dspy.LM:
+        """Start a server, and return its LM; raises what `start` does."""
+        name, address = self.start(checkpoint)
+        return LMRoles().lms([f"hosted_vllm/{name}@{address}"])[0]
+
+    def start(self, checkpoint: Path) -> tuple[str, str]:
         """Start a server, and wait until it answers.
+
+        Returns:
+            The model's name there, and the address, `http://127.0.0.1:PORT/v1`.
 
         Raises:
             UserError: vLLM is not installed.
@@ -82,7 +90,7 @@ class VLLM:
         self._running.append(process)
         atexit.register(self.stop)
         self._wait(process, port, Path(log.name))
-        return LMRoles().lms([f"hosted_vllm/{name}@http://127.0.0.1:{port}/v1"])[0]
+        return name, f"http://127.0.0.1:{port}/v1"
 
     def stop(self) -> None:
         """End all servers that were started."""
