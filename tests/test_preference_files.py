@@ -262,6 +262,7 @@ def test_a_full_disk_leaves_the_older_file(name, data, tmp_path):
         data.save(tmp_path)
     expected = f"{tmp_path / name} cannot be written (No space left on device); name a folder of yours with room in it"
     assert str(caught.value) == expected
+    assert set(os.listdir(tmp_path)) == FILES
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == older
 
 
