@@ -135,7 +135,9 @@ def test_column_types_do_not_depend_on_the_rows(lessons, data, tmp_path):
 
 def test_any_text_comes_back(tmp_path):
     lessons = [lesson(text, i % 2, problem=text, asked=text, answer=text) for text in TEXTS for i in range(2)]
-    lessons = [one if one.lbt_score else lesson(one.text + "!", 0, problem=one.problem) for one in lessons]
+    lessons = [
+        one if one.lbt_score else lesson(one.text + "!", 0, problem=one.problem, asked=one.problem) for one in lessons
+    ]
     data = PreferenceData.of(lessons)
     folder = data.save(tmp_path / "run")
     assert load_lessons(folder) == lessons
@@ -159,7 +161,10 @@ def test_saved_lessons_give_the_same_pairs(texts, tmp_path_factory):
 def test_lone_surrogates_are_replaced(tmp_path):
     """Half of an emoji, as a reply cut in the middle has it, can neither be written in UTF-8 nor trained on."""
     half = "\ud83d"
-    lessons = [lesson(f"{half} yes", 1.0, problem=half, asked=half, answer=half), lesson("no", 0.0, problem=half)]
+    lessons = [
+        lesson(f"{half} yes", 1.0, problem=half, asked=half, answer=half),
+        lesson("no", 0.0, problem=half, asked=half),
+    ]
     data = PreferenceData.of(lessons)
     folder = data.save(tmp_path / "run")
     assert data.rows()[0]["chosen"] == [{"role": "assistant", "content": "\ufffd yes"}]

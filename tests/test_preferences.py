@@ -362,3 +362,16 @@ def test_why_there_is_no_pair(lessons, weight, gap, why):
 
 def test_lessons_may_come_from_a_generator():
     assert len(PreferenceData.of(one for one in lessons_of([0.0, 1.0])).lessons) == 2
+
+
+def test_lessons_that_answer_different_prompts_are_no_pair():
+    """In a program of several steps the lesson's prompt may hold what an earlier step wrote."""
+    lessons = [
+        replace(lesson(f"{asked}{i}", i / 3), prompt=({"role": "user", "content": asked},), rollout=i)
+        for asked in ("a", "b") for i in range(4)
+    ]  # fmt: skip
+    pairs = preference_pairs(lessons, gap=0.3)
+    assert {pair.chosen.prompt[0]["content"] for pair in pairs} == {"a", "b"}
+    assert all(pair.chosen.prompt == pair.rejected.prompt for pair in pairs)
+    assert len(preference_pairs(lessons, gap=0.3, per_problem=3)) == 3
+    assert [p.row() for p in preference_pairs(lessons[::-1], gap=0.3)] == [p.row() for p in pairs]

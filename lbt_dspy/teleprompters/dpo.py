@@ -108,7 +108,7 @@ class LbTDPO(Teleprompter):  # type: ignore[misc]
         self.reranker(self.ledger)
         if self.base_model is not None:
             check_base(self.base_model)
-        if not self.export_only and self.settings:
+        if self.settings and not self.export_only:  # checks them
             check_extra()
 
     @property

@@ -134,21 +134,28 @@ def preference_pairs(
     _check_number("gap", gap, math.nextafter(1, 0), "from 0 to less than 1", f"the paper's is {GAP}")
     check_at_least("per_problem", per_problem, 1, "it is the largest number of pairs of one problem")
     pairs: list[PreferencePair] = []
-    for problem, texts in distinct(lessons).items():
+    room = Counter[str]()
+    for (problem, _), texts in distinct(lessons).items():
         known = [(lesson, score) for lesson in texts if (score := score_of(lesson, weight)) is not None]
-        pairs += _drawn(known, _exact(gap), per_problem, stream(seed, "pairs", problem))
+        found = _drawn(known, _exact(gap), per_problem - room[problem], stream(seed, "pairs", problem))
+        room[problem] += len(found)
+        pairs += found
     return pairs
 
 
-def distinct(lessons: Iterable[ScoredLesson]) -> dict[str, list[ScoredLesson]]:
-    """Return the different lessons of each problem, in the order of their texts.
+def distinct(lessons: Iterable[ScoredLesson]) -> dict[tuple[str, str], list[ScoredLesson]]:
+    """Return the different lessons of each problem and prompt, in the order of their texts.
 
+    In a program of several steps lessons of one problem may answer different prompts; only those of one can be a pair.
     Lessons with the same text are one: the first rollout, with the means of the scores that are known of any.
     """
-    problems: dict[str, dict[str, list[ScoredLesson]]] = {}
+    asked: dict[tuple[str, str], dict[str, list[ScoredLesson]]] = {}
     for lesson in lessons:
-        problems.setdefault(lesson.problem, {}).setdefault(lesson.text, []).append(lesson)
-    return {problem: [_merged(texts[text]) for text in sorted(texts)] for problem, texts in problems.items()}
+        place = lesson.problem, json.dumps(lesson.prompt, sort_keys=True)
+        asked.setdefault(place, {}).setdefault(lesson.text, []).append(lesson)
+    first = {problem: number for number, (problem, _) in reversed(list(enumerate(asked)))}
+    places = sorted(asked, key=lambda place: (first[place[0]], place[1]))
+    return {place: [_merged(asked[place][text]) for text in sorted(asked[place])] for place in places}
 
 
 def _merged(same: Sequence[ScoredLesson]) -> ScoredLesson:

@@ -103,14 +103,15 @@ def said_plainly(folder: Path, settings: DPOSettings) -> Iterator[None]:
         raise NotANumberError(
             f"training diverged: {error}; {kept}. Lower learning_rate ({settings.learning_rate:g})"
         ) from None
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
-            raise
-        raise LbTError(
-            f"training ran out of memory; {kept}. Lower batch_size ({settings.batch_size}), or train fewer weights: "
-            f'lora={{"r": 16}}. ({str(error).splitlines()[0][:120] if str(error) else "MemoryError"})'
-        ) from None
-    except OSError as error:
-        if error.errno == errno.ENOSPC or "No space left" in str(error):
+    except Exception as error:  # of four libraries, each with errors of its own
+        said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in said:
             raise UserError(f"{folder} has no room for the model; {kept}. Name a folder with room in it") from None
-        raise UserError(f"the model cannot be trained ({str(error).splitlines()[0][:200]}); {kept}") from None
+        if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in said.lower()):
+            raise LbTError(
+                f"training ran out of memory; {kept}. Lower batch_size ({settings.batch_size}), or train fewer "
+                f'weights: lora={{"r": 16}}. ({said})'
+            ) from None
+        if isinstance(error, OSError):
+            raise UserError(f"the model cannot be trained ({said}); {kept}") from None
+        raise
