@@ -12,7 +12,7 @@ from lbt_dspy.errors import UserError, check_at_least, check_choice
 
 METHOD = "m2"
 NUMBERS = (
-    ("problems", "training problems (1000)"),
+    ("problems", "training problems (500)"),
     ("held-out", "problems on which the teacher is measured before and after (630)"),
     ("per-problem", "preference pairs of a problem, at most (8)"),
     ("batch-size", "pairs of a training step (16)"),
@@ -21,7 +21,7 @@ SHARES = (
     ("gap", "how far apart the scores of a pair must be (0.6; exported 0.3)"),
     ("weight", "of correctness in the score of exported pairs (0.5; 0: LbT score alone)"),
     ("beta", "of DPO (0.1)"),
-    ("nll-weight", "of the likelihood of chosen texts beside DPO's loss (5)"),
+    ("nll-weight", "of the likelihood of chosen texts beside DPO's loss (50)"),
     ("learning-rate", "at the first step (5e-4)"),
     ("epochs", "passes over the pairs (3)"),
 )
@@ -48,7 +48,7 @@ class TuningSettings:
     export_only: bool = False
     source: str | None = None
     """The folder of a run of M1 whose lessons and marks are used; `None`: lessons are sampled."""
-    problems: int = 1000
+    problems: int = 500
     held_out: int = 630
     rationales: int = 12
     exam: str = "variants"
@@ -60,7 +60,7 @@ class TuningSettings:
     gap: float = 0.6
     per_problem: int = 8
     beta: float = 0.1
-    nll_weight: float = 5.0
+    nll_weight: float = 50.0
     learning_rate: float = 5e-4
     epochs: float = 3.0
     batch_size: int = 16
