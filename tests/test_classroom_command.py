@@ -77,6 +77,7 @@ def test_lossless_is_full_on_every_problem_and_replays_pay_nothing(small):
     assert student_calls == schedules["sum", "full"]["calls"] + evidence
 
 
+@pytest.mark.slow
 def test_a_schedule_by_itself_answers_and_pays_as_its_replay_said(small, tmp_path):
     folder, results = small
     replay = next(e for e in results["schedules"] if (e["name"], e["schedule"]) == ("sum", "lossless"))
@@ -102,6 +103,7 @@ def test_marks_are_compared_at_about_equal_calls(small, tmp_path):
     assert alone["marks"] == []
 
 
+@pytest.mark.slow
 def test_workers_decide_nothing(small, tmp_path):
     _, results = small
     assert comparable(run(tmp_path / "run", "--workers", "1")) == comparable(results)

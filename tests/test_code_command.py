@@ -114,6 +114,7 @@ def test_teaching_beats_visible_tests_and_lossless_exams_give_the_answers_of_ful
     assert main(["compare", str(school / "full" / "results.json"), str(school / "lossless" / "results.json")]) == 0
 
 
+@pytest.mark.slow
 def test_the_mean_of_all_lessons_is_the_row_sample(school, server):
     with server("--answers", str(school / "answers.json")) as base_url:
         assert run(school, base_url, "--schedule", "full", "--seeds", "0,1", "--out", str(school / "run")) == 0
@@ -126,6 +127,7 @@ def test_the_mean_of_all_lessons_is_the_row_sample(school, server):
     assert row["calls"] == {"teacher": 2 * 8 * QUESTIONS, "students": 0}
 
 
+@pytest.mark.slow
 def test_self_debug_mends_programs_of_teacher_and_students(school, server, capsys):
     found = {}
     for rounds in ("0", "1"):
@@ -149,7 +151,7 @@ def test_self_debug_mends_programs_of_teacher_and_students(school, server, capsy
     assert all(set(line["inputs"]) >= {"question", "visible"} for line in mended)
 
 
-@pytest.mark.parametrize("rounds", ["0", "1"])
+@pytest.mark.parametrize("rounds", ["0", pytest.param("1", marks=pytest.mark.slow)])
 def test_the_budget_stops_a_run_and_resume_pays_nothing_twice(rounds, school, server, capsys):
     folder = school / "run"
     with server("--answers", str(school / "answers.json")) as base_url:

@@ -530,6 +530,7 @@ def test_humaneval_as_it_is_published(data_dir):
     }
 
 
+@pytest.mark.slow
 def test_leetcode_as_it_is_published(data_dir):
     data = load_code(str(data_dir / "leetcode_newfacade"))
     assert (len(data.teaching), len(data.bank)) == (228, 226)

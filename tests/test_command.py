@@ -117,8 +117,8 @@ def test_two_runs_are_identical_whatever_the_workers(workers, tmp_path, small_da
 
 
 BAD_CALLS = [
-    ("--task fallasy", "--task must be one of fallacy, liar, math, classroom but got 'fallasy'"),
-    ("", "--task must be one of fallacy, liar, math, classroom but got None"),
+    ("--task fallasy", "--task must be one of fallacy, liar, math, classroom, code but got 'fallasy'"),
+    ("", "--task must be one of fallacy, liar, math, classroom, code but got None"),
     ("--tusk fallacy", "did you mean --task?"),
     ("--task fallacy --round 3", "did you mean --rounds?"),
     ("--task fallacy --rounds -1", "--rounds must be a whole number of at least 0 but got -1"),
@@ -201,6 +201,7 @@ def test_every_search_runs_from_the_command_line(search, tmp_path, small_data, c
         assert search_record["rounds"][0]["churn"] == 0
 
 
+@pytest.mark.slow
 def test_a_study_is_in_the_run_folder_with_its_pictures_and_resumes(tmp_path, small_data, capsys):
     words = ["--task", "fallacy", "--data", small_data, *SMALL, "--search", "tpe", "--evaluations", "420"]
     out = tmp_path / "r"

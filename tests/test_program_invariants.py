@@ -159,6 +159,7 @@ def test_every_humaneval_reference_is_found_as_a_model_would_write_it(data_dir):
         assert program_key(extract_program(text, entry_point=name, starter=prompt)) == key, text
 
 
+@pytest.mark.slow
 def test_every_leetcode_reference_is_found_as_a_model_would_write_it(data_dir):
     for row in rows(data_dir / "leetcode_newfacade" / "v0.3.1-test.jsonl"):
         program, starter, name = row["completion"], row["starter_code"], row["entry_point"]
@@ -230,10 +231,11 @@ def seconds(text, **given):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_texts_take_less_than_a_second(name):
+def test_hostile_texts_take_seconds_at_most(name):
+    """Half a second on an idle core; the bound leaves room for a busy one, and none for what grows with the square."""
     with ThreadPoolExecutor(1) as thread:  # whose stack is smaller
-        assert thread.submit(seconds, HOSTILE[name], entry_point="add", starter=PROMPT).result() < 1
-        assert thread.submit(seconds, HOSTILE[name]).result() < 1
+        assert thread.submit(seconds, HOSTILE[name], entry_point="add", starter=PROMPT).result() < 4
+        assert thread.submit(seconds, HOSTILE[name]).result() < 4
 
 
 def test_nothing_is_run():

@@ -105,7 +105,9 @@ def test_questions_with_too_few_exam_problems_are_counted(school, capsys):
     assert students[2] == f"{QUESTIONS * 12 * 3 * 3:,}"  # 12 lessons, the 3 problems that there are, 3 sittings
 
 
-@pytest.mark.parametrize(("client", "other"), [("lean", "litellm"), ("litellm", "lean")])
+@pytest.mark.parametrize(
+    ("client", "other"), [("lean", "litellm"), pytest.param("litellm", "lean", marks=pytest.mark.slow)]
+)
 def test_the_budget_stops_a_run_and_resume_pays_nothing_twice(client, other, school, server, capsys):
     """Though it goes on through another client."""
     folder = school / "run"
@@ -217,6 +219,7 @@ def test_missing_data_says_what_to_do(tmp_path, capsys, monkeypatch):
     assert "is no folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_real_recorded_outputs_are_voted_on(data_dir, tmp_path):
     """Greedy and votes of 24 recorded systems on 10 problems; the student's recordings do not know its seeds."""
     fneval = data_dir / "recorded_fneval"

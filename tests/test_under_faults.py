@@ -49,7 +49,7 @@ def test_auto_picks_the_lean_client_for_the_benchmarks_yaml(tmp_path):
     assert type(litellm) is not OpenAICompatible
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", ["lean", pytest.param("litellm", marks=pytest.mark.slow)])
 def test_each_sitting_ends_and_each_request_is_counted_once(client):
     row = checked(client, sittings=300, concurrency=32, timeout=0.5)
     assert row["faults"]["rate_limit"] > row["faults"]["server_error"] > 0
