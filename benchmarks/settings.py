@@ -164,9 +164,8 @@ def settings_of(args: argparse.Namespace) -> AnySettings:
     if args.resume is not None:
         return resumed(args)
     if args.method == TUNING:
-        return tuning_settings(
-            args, others=tuple(name for name in (*ONLY_M3, *RERANK_OPTIONS) if name not in TUNING_SHARED)
-        )
+        others = [name for name in (*ONLY_M3, *RERANK_OPTIONS, "selection") if name not in TUNING_SHARED]
+        return tuning_settings(args, others=tuple(others))
     if is_rerank(args):
         return rerank_settings(args, others=(*ONLY_M3, *TUNING_OPTIONS))
     if args.method == "m3" and args.task in RERANK_TASKS:

@@ -25,6 +25,7 @@ _HOME = {
     "Grader": "lbt_dspy.exam.grading",
     "Journal": "lbt_dspy.journal",
     "LMRoles": "lbt_dspy.lms.roles",
+    "LbTDPO": "lbt_dspy.teleprompters.dpo",
     "LbTError": "lbt_dspy.errors",
     "LbTExemplars": "lbt_dspy.teleprompters.exemplars",
     "LbTRerank": "lbt_dspy.teleprompters.rerank",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from lbt_dspy.lms.ledger import Ledger
     from lbt_dspy.lms.roles import LMRoles
     from lbt_dspy.signatures import classification
+    from lbt_dspy.teleprompters.dpo import LbTDPO
     from lbt_dspy.teleprompters.exemplars import LbTExemplars
     from lbt_dspy.teleprompters.rerank import LbTRerank
     from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark

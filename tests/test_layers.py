@@ -60,6 +60,19 @@ def test_lm15_is_imported_only_in_render_and_lms():
     assert {str(p) for p in users if "lms" not in p.parts} <= allowed
 
 
+def test_one_module_alone_trains():
+    """PyTorch is imported by `dpo.py`, where it is used, and by two scripts that no wheel has (see setup.py)."""
+    users = {str(path.relative_to(ROOT)) for _, path in FILES for m in imports(path) if m.split(".")[0] == "torch"}
+    scripts = {"benchmarks/classroom/train.py", "benchmarks/classroom/measure.py"}
+    assert users - scripts == {"lbt_dspy/teleprompters/dpo.py"}
+    left_out = (ROOT / "setup.py").read_text(encoding="utf-8")
+    assert all(f'"{Path(script).stem}"' in left_out for script in scripts)
+    trainer = ast.parse((ROOT / "lbt_dspy" / "teleprompters" / "dpo.py").read_text(encoding="utf-8"))
+    assert not any(
+        alias.name == "torch" for node in trainer.body if isinstance(node, ast.Import) for alias in node.names
+    )
+
+
 def test_no_benchmark_file_hides_another_module():
     """`python benchmarks/run.py` puts benchmarks/ first on sys.path; its packages' scripts, their own folder."""
     here = [p.stem for p in (ROOT / "benchmarks").rglob("*.py") if p.stem != "__init__"]

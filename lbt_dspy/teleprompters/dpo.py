@@ -10,6 +10,7 @@ import contextlib
 import importlib.metadata
 import json
 import math
+import os
 import shutil
 import time
 import warnings
@@ -192,6 +193,7 @@ def train(rows: Sequence[Mapping[str, Any]], base: str | Path, folder: Path, set
     if found is not None:
         return found
     check_extra()
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else the trainer calls home
     start = time.monotonic()
     with said_plainly(folder, settings), _quiet():
         trainer = _trainer(rows, base, done.work, settings)
@@ -200,6 +202,7 @@ def train(rows: Sequence[Mapping[str, Any]], base: str | Path, folder: Path, set
         part = folder / "checkpoint.part"
         shutil.rmtree(part, ignore_errors=True)
         model = trainer.model if settings.lora is None else trainer.model.merge_and_unload()
+        model.config.use_cache = True  # which training turns off
         model.save_pretrained(part)
         trainer.processing_class.save_pretrained(part)
     record = Training(

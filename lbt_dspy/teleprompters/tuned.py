@@ -105,6 +105,7 @@ def tune(
     base = None if options.export_only else options.base_model or base_of(lm)
     if base is not None:
         check_base(base)
+    check_references(teacher, valset)
     before = marks_of(teacher, valset, account) if base is not None else ()
     rounds: list[Round] = []
     while len(rounds) < options.rounds:
@@ -134,6 +135,15 @@ def tune(
             tell = logger.info if one.kept else logger.warning
             tell("round %d: %s; %s", number, one.compared.sentence(), "kept" if one.kept else "the old model stays")
     return Tuned(program=program.deepcopy(), rounds=tuple(rounds))
+
+
+def check_references(program: RerankedProgram, valset: Sequence[dspy.Example]) -> None:
+    """Raise `UserError` unless all problems of a valset have what the grader compares answers with."""
+    reference = getattr(program.grader, "reference", getattr(program.grader, "field", None))
+    lacking = next((example for example in valset if reference is not None and reference not in example), None)
+    if lacking is not None:
+        start = str(next(iter(lacking.inputs().values()), ""))[:60]
+        raise UserError(f"the problem {start!r} of valset has no {reference!r}, its reference answer; give it one")
 
 
 def preferences(
