@@ -135,14 +135,15 @@ def test_no_pairs_is_an_error_that_keeps_lessons_and_journal(program, tmp_path):
 
 
 def test_the_budget_stops_it_and_the_next_time_goes_on(program, tmp_path):
+    few = TAUGHT.teaching_examples[:15]
     with pytest.raises(BudgetSpentError):
-        optimizer(tmp_path, export_only=True, budget=Budget(100)).compile(program, trainset=TAUGHT.teaching_examples)
+        optimizer(tmp_path, export_only=True, budget=Budget(100)).compile(program, trainset=few)
     journal = Journal(tmp_path / "journal.sqlite")
     assert journal.sent() == 100
     journal.close()
     whole = Ledger(Journal())
-    optimizer(tmp_path / "whole", export_only=True, ledger=whole).compile(program, trainset=TAUGHT.teaching_examples)
-    optimizer(tmp_path, export_only=True).compile(program, trainset=TAUGHT.teaching_examples)
+    optimizer(tmp_path / "whole", export_only=True, ledger=whole).compile(program, trainset=few)
+    optimizer(tmp_path, export_only=True).compile(program, trainset=few)
     journal = Journal(tmp_path / "journal.sqlite")
     assert journal.sent() == whole.journal.sent()
     places = [tmp_path / "round-1" / "pairs.jsonl", tmp_path / "whole" / "round-1" / "pairs.jsonl"]
