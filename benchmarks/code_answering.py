@@ -39,6 +39,7 @@ def code_task(settings: RerankSettings, isolation: str) -> AnswerTask:
     data = load_code(settings.data)
     if settings.exam == "same-kind" and not any(problem.tags for problem in data.teaching):
         raise UserError(f"problems of {data.source} have no tags, by which --exam same-kind chooses; take nearest")
+    check_preambles([*data.teaching, *data.bank], isolation)
     grader = ProgramTests(isolation=isolation)
     rounds = settings.debug_rounds
     inputs = ("question", *(DEBUG_INPUTS if rounds else ()))
@@ -63,6 +64,18 @@ def code_task(settings: RerankSettings, isolation: str) -> AnswerTask:
         sandbox=run_program("", ["pass"], isolation=isolation).isolation,
         strata="difficulty" if len({problem.difficulty for problem in data.teaching}) > 1 else None,
     )
+
+
+def check_preambles(problems: Sequence[dspy.Example], isolation: str) -> None:
+    """Raise `UserError` for a problem whose preamble fails in the sandbox, before anything is paid for."""
+    first = {problem.preamble: problem for problem in reversed(problems) if problem.preamble}
+    for preamble, problem in first.items():
+        try:
+            run_program("", ["pass"], preamble=preamble, isolation=isolation)
+        except UserError as error:
+            raise UserError(
+                f"the problem {problem.unique_id!r}: {error}; the sandbox has Python's own modules and sortedcontainers"
+            ) from None
 
 
 def solved(problems: Sequence[ExamProblem], answer: str) -> list[dspy.Example]:

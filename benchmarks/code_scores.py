@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import dspy
 
-from lbt_dspy.benchmarks.rerank_rows import Answered, Row
+from lbt_dspy.benchmarks.rerank_rows import SAMPLE, Answered, Row
 from lbt_dspy.benchmarks.rerank_runs import RerankRunner
 from lbt_dspy.metrics.statistics import Estimate, paired_means
+from lbt_dspy.programs.answering import AnswerTask
 from lbt_dspy.report import interval
+from lbt_dspy.types import Mark
+
+KINDS = {
+    "no program was written": "without a program",
+    "wall_seconds were spent": "out of time",
+    "cpu_seconds": "out of time",
+    "does not load": "that do not load",
+    "has ended": "that ended early",
+}
+"""What an error says, and the kind of failure that it is; the first that fits."""
 
 
 class Table(NamedTuple):
@@ -46,6 +58,48 @@ def by_tests(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, An
         }
         for name in rows
     ]
+
+
+def scores_of(task: AnswerTask, problem: dspy.Example, answer: Answered) -> dict[str, Any]:
+    """Return V-score and S-score of one answer, of tasks whose answers are programs."""
+    if task.own_tests is None:
+        return {}
+    given = answer.prediction
+    shown = given is not None and problem.get(task.own_tests)
+    return {
+        "visible_score": task.own_share(problem, given) if shown else None,
+        "hidden_score": None if given is None else task.final_mark(problem, given),
+    }
+
+
+def why_wrong(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, int]:
+    """Return how the programs of all lessons did at the hidden tests: `right`, and kinds of failure."""
+    task, kinds = runner.task, Counter[str]()
+    if task.final is None or SAMPLE not in rows:
+        return {}
+    for _, problem, answer in runner.answered(rows[SAMPLE]):
+        if answer.prediction is None:
+            kinds["no answer"] += 1
+        else:
+            mark = task.final.grade(problem, answer.prediction)
+            kinds[_kind(mark)] += 1
+    return dict(sorted(kinds.items(), key=lambda item: (item[0] != "right", -item[1])))
+
+
+def _kind(mark: Mark) -> str:
+    if mark.value is None:
+        return "not measured"
+    if mark.value == 1:
+        return "right"
+    return next(
+        (kind for said, kind in KINDS.items() if said in (mark.reason or "")), "with an error or another result"
+    )
+
+
+def failures_line(kinds: Mapping[str, int]) -> list[str]:
+    """Return a line on the programs of all lessons."""
+    told = ", ".join(f"{n:,} {kind}" for kind, n in kinds.items())
+    return [f"Programs of all lessons at the hidden tests, by the first failure: {told}."] if kinds else []
 
 
 def _values(

@@ -70,7 +70,7 @@ def resumed(args: argparse.Namespace) -> AnySettings:
             raise UserError(f"--resume {args.resume} needs --storage again, since passwords are not kept: {storage}")
         args.storage = storage
     for name, value in vars(args).items():
-        if value in (None, False) or name in ON_RESUME or (name == "out" and Path(value) == Path(args.resume)):
+        if value is None or value is False or name in ON_RESUME or (name == "out" and Path(value) == Path(args.resume)):
             continue
         held, value = getattr(saved, name, None), as_kept(name, value)
         if isinstance(held, tuple):

@@ -13,6 +13,7 @@ from typing import Any
 
 import dspy
 
+from lbt_dspy.benchmarks.code_scores import scores_of
 from lbt_dspy.benchmarks.console import console, print_calls, print_table, sent_line
 from lbt_dspy.benchmarks.outcome import command_of
 from lbt_dspy.benchmarks.rerank_plan import call_costs, largest_plan
@@ -20,6 +21,7 @@ from lbt_dspy.benchmarks.rerank_plots import plot_accuracy, plot_calls, plot_sco
 from lbt_dspy.benchmarks.rerank_results import (
     exam_sizes,
     headings_of,
+    left_out,
     notes,
     results_of,
     short,
@@ -67,7 +69,9 @@ class Job:
         questions = sum(len(task.teaching) for task in self._tasks)
         out.print(f"{questions:,} questions, full exams. Lessons that are the same are examined once, and")
         out.print("--schedule lossless or confident stops exams early: docs/schedules.md has what that saves.")
-        for line in short_exams(exam_sizes(runner), self._settings.exam_problems):
+        for line in (
+            *short_exams(exam_sizes(runner), self._settings.exam_problems), *left_out(self._tasks[0].dropped)
+        ):  # fmt: skip
             out.print(line)
         out.print("Gates: --max-calls, --max-cost. Fewer calls: --limit, --rationales.")
         ledger.close()
@@ -115,7 +119,9 @@ class Job:
                 for seed, problem, answer in self.runner.answered(row):
                     found, given = answer.found, answer.prediction
                     record = {
-                        "row": row.key, "seed": seed, "inputs": dict(problem.inputs()), "right": answer.right,
+                        "row": row.key, "seed": seed, "inputs": dict(problem.inputs()),
+                        **({"unique_id": problem.unique_id} if "unique_id" in problem else {}), "right": answer.right,
+                        **scores_of(self.runner.task, problem, answer),
                         "answer": None if given is None else str(given.get(self.runner.task.answer)),
                         "lbt_score": None if found is None else found.prediction.lbt_score,
                         "votes": None if found is None else found.prediction.votes,
@@ -125,7 +131,6 @@ class Job:
 
     def _report(self, results: Mapping[str, Any], lost: int) -> str:
         versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-        dropped = ", ".join(f"{n} {reason}" for reason, n in results["settings"]["dropped"].items()) or "none"
         parts = [
             f"# {heading(results)}",
             f"Models: {models_line(results)}.",
@@ -135,7 +140,6 @@ class Job:
             "![Accuracy against the number of lessons](accuracy_by_lessons.png)",
             "![LbT scores of right and wrong lessons](lbt_scores.png)",
             "![Student calls of each schedule](calls.png)",
-            f"Left out of the data: {dropped}.",
             f"{time.strftime('%Y-%m-%d')}, `{self._command()}`. Versions: {versions}.",
         ]
         return "\n\n".join(parts) + "\n"

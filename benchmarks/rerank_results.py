@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lbt_dspy.benchmarks.code_scores import by_tests
+from lbt_dspy.benchmarks.code_scores import by_tests, failures_line, why_wrong
 from lbt_dspy.benchmarks.held_out import DIGEST_BYTES, lines_of
 from lbt_dspy.benchmarks.outcome import calls_by_role, calls_made, versions
 from lbt_dspy.benchmarks.rerank_rows import EXAMINED, RIGHT, WAYS, WRONG, Row, order_of
@@ -83,6 +83,7 @@ def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) ->
             for name, row in kept.items()
         ],
         "scores": by_tests(runner, kept),
+        "failures": why_wrong(runner, kept),
         "strata": by_strata(runner, kept),
         "schedules": by_schedule(runner, rows),
         "marks": by_mark(runner, rows),
@@ -226,6 +227,11 @@ def short_exams(sizes: Mapping[str, int], wanted: int) -> list[str]:
     return [f"Of {questions:,} questions {' and '.join(said)}."] if said else []
 
 
+def left_out(dropped: Mapping[str, int]) -> list[str]:
+    """Return a line on what was left out of the data, where something was."""
+    return [f"Left out of the data: {', '.join(f'{n} {reason}' for reason, n in dropped.items())}."] if dropped else []
+
+
 def in_process(name: str) -> bool:
     """Return whether a model of this name runs in the process: what it did not answer it never will."""
     return name.startswith((RECORDED, EMBEDDED))
@@ -236,7 +242,7 @@ def notes(results: Mapping[str, Any], lost: int) -> list[str]:
     calls, entries = results["calls"], results["results"]
     said = [
         "Accuracy in %; intervals: paired bootstrap over the questions, 2,000 resamples. few-shot rows give the "
-        "teacher the exam problems with their answers as examples. changed: majorities that the exam overturned. "
+        "teacher the exam problems with their answers as examples. changed: answers other than the most frequent one. "
         "cover: measured share of the sittings (or answers). teacher, students: the calls that a row needs by itself. "
         "saved: sittings of the full exam (lessons that are the same count once) to those that the schedule asked.",
         f"Calls made in all: teacher {calls['teacher']:,}, students "
@@ -259,6 +265,8 @@ def notes(results: Mapping[str, Any], lost: int) -> list[str]:
     if results["settings"]["schedule"] == "confident":
         said.append("max has no confident schedule: its exams were lossless.")
     said += short_exams(results["settings"]["exam_sizes"], results["settings"]["exam_problems"])
+    said += left_out(results["settings"]["dropped"])
+    said += failures_line(results["failures"])
     if results["models"]["teacher"].startswith(RECORDED):
         said.append("A recorded teacher replays its outputs, whatever examples and temperature it is asked with.")
     if lost > 0:

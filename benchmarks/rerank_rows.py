@@ -15,7 +15,14 @@ RIGHT, WRONG = "right", "wrong"
 EXAMINED = ("max", "sum", "avg")
 """Rules that choose by LbT scores, and the rows of all lessons that bear their names."""
 SAMPLE = "sample"
-REPLAYS = (("max", "lossless"), ("sum", "lossless"), ("sum", "confident"), ("avg", "lossless"), ("avg", "confident"))
+REPLAYS = (
+    ("max", "lossless"),
+    ("sum", "lossless"),
+    ("sum", "confident"),
+    ("avg", "lossless"),
+    ("avg", "confident"),
+    ("visible-max", "lossless"),
+)
 """Rows and schedules that `--schedule all` replays after the full exam."""
 ONE_SITTING, EVIDENCE = "1 sitting", "evidence"
 """Variants of the examined rows: graded in one sitting at each exam problem, and marked by evidence."""

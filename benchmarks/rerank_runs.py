@@ -95,13 +95,18 @@ class RerankRunner:
         for row in rows:
             row.samples = s.rationales if row.name == SAMPLE else 1
         if s.schedule == ALL:
-            rows += [Row(name, schedule, s.mark, s.sittings, schedule) for name, schedule in REPLAYS]
+            rows += [
+                Row(name, schedule, s.mark, s.sittings, schedule)
+                for name, schedule in REPLAYS
+                if name in self.task.rows
+            ]
             rows += [Row(name, "full", mark, 1, variant) for name in EXAMINED for mark, variant in self.other_marks()]
         return rows
 
     def other_marks(self) -> list[tuple[str, str]]:
         """Return the marks that are compared at about equal calls, each with its name, where the students give them."""
-        if self.settings.mark != "grade" or not all(engine_of(lm).scores_texts for lm in self.students):
+        able = self.task.own_tests is None and all(engine_of(lm).scores_texts for lm in self.students)
+        if self.settings.mark != "grade" or not able:
             return []
         return [("grade", ONE_SITTING), ("evidence", EVIDENCE)]
 

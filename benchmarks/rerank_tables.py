@@ -31,11 +31,16 @@ def by_mark(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any
         {
             "name": row.name,
             "mark": row.mark,
-            "value": _accuracy([answer for *_, answer in runner.answered(row)]),
+            "value": _accuracy([answer for *_, answer in runner.answered(row)]) if _measured(row) else None,
             "calls": calls_by_role(row.account)["students"],
         }
         for row in kept
     ]
+
+
+def _measured(row: Row) -> bool:
+    """Return whether its exams gave any mark; without marks the majority answers."""
+    return any(found.exam.measured for found in row.exams())
 
 
 def _compared(runner: RerankRunner, row: Row, full: Row) -> dict[str, Any]:
@@ -61,11 +66,12 @@ def by_strata(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, A
     name = runner.task.strata
     if name is None:
         return []
+    distinct = list({id(task): task for task in runner.tasks}.values())
     values = sorted({problem[name] for task in runner.tasks for problem in task.teaching}, key=_rank)
     return [
         {
             name: value,
-            "n": sum(problem[name] == value for task in runner.tasks for problem in task.teaching),
+            "n": sum(problem[name] == value for task in distinct for problem in task.teaching),
             "accuracy": {
                 row.name: _accuracy([answer for _, problem, answer in runner.answered(row) if problem[name] == value])
                 for row in rows.values()

@@ -12,6 +12,7 @@ from lbt_dspy.errors import UserError
 from lbt_dspy.metrics.program_text import extract_program, program_key
 from lbt_dspy.metrics.sandbox import Limits, run_program, run_script
 from lbt_dspy.metrics.sandbox.cells import SandboxFault
+from lbt_dspy.metrics.sandbox.records import case_of
 from lbt_dspy.types import Mark
 
 KEPT = 16_384
@@ -34,8 +35,8 @@ class Graded(NamedTuple):
 class ProgramTests:
     """Grader of programs: the share of a problem's tests that pass, the V-score of visible ones (arXiv 2406.14629).
 
-    A problem holds its tests in one field: snippets that raise when they fail, or pairs (standard input, standard
-    output) of programs that are run as scripts. Beside them it may have
+    A problem holds its tests in one field: snippets that raise when they fail or, of programs that are run as scripts,
+    pairs (standard input, standard output) or `{"stdin": ..., "stdout": ...}`. Beside them it may have
 
     * `entry_point`: what the tests call, e.g. `add` or `Solution().twoSum`; it is taken from the program and from
       nowhere else;
@@ -76,6 +77,10 @@ class ProgramTests:
         graded = self._graded(expected, output[self.field])
         return NO_PROGRAM if graded is None else Mark(value=graded.share, reason=graded.error)
 
+    def __call__(self, example: dspy.Example, prediction: Mapping[str, Any], trace: object = None) -> float:
+        """Return the mark as a number, as `dspy.Evaluate` and DSPy's optimisers want it: 0 where it is not measured."""
+        return self.grade(example, prediction).value or 0.0
+
     def key(self, output: Mapping[str, Any]) -> Hashable | None:
         """Return a key that is equal for programs that differ in layout, comments and annotations alone."""
         return program_key(extract_program(_text(output.get(self.field))))
@@ -91,9 +96,12 @@ class ProgramTests:
             `None` when all tests pass, when there are none, and when the sandbox failed.
 
         Raises:
-            UserError: The isolation does not work here.
+            UserError: The problem has no such field, or the isolation does not work here.
         """
-        if not problem.get(self.reference):
+        if self.reference not in problem:
+            known = ", ".join(map(str, problem.keys()))
+            raise UserError(f"first_failure needs the problem's {self.reference!r}, [] for none, but was given {known}")
+        if not problem[self.reference]:
             return None
         tests, graded = self._tests(problem), self._graded(problem, text)
         if graded is None:
@@ -120,7 +128,7 @@ class ProgramTests:
                 f"the problem {start!r} has no tests in {self.reference!r}; give a list of snippets, or of pairs of "
                 "standard input and output"
             )
-        return tuple(test if isinstance(test, str) else (str(test[0]), str(test[1])) for test in tests)
+        return tuple(test if isinstance(test, str) else case_of(test) for test in tests)
 
 
 @lru_cache(maxsize=KEPT)

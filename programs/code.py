@@ -36,7 +36,8 @@ class SelfDebug(dspy.Module):  # type: ignore[misc]
         answer: Name of the output field with the program.
 
     Raises:
-        UserError: The solver is not one predictor with that output, or the rounds are out of bounds.
+        UserError: The solver is not one predictor with that output, `check` is no function, or the rounds are out of
+            bounds.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class SelfDebug(dspy.Module):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         check_at_least("rounds", rounds, 1, "use the solver alone for none")
+        if not callable(check):
+            raise UserError(f"check must be a function but got {check!r}; e.g. ProgramTests().first_failure")
         self.solver = code_program() if solver is None else solver
         predictors = self.solver.predictors()
         if len(predictors) != 1 or answer not in predictors[0].signature.output_fields:

@@ -108,6 +108,11 @@ def test_teaching_beats_visible_tests_and_lossless_exams_give_the_answers_of_ful
     assert results["by_lessons"]["visible"][-1] == rows["visible"]["value"]
     assert scores["greedy"]["visible"]["value"] == 0
     assert [entry["difficulty"] for entry in results["strata"]] == ["Easy", "Hard"]
+    assert results["failures"]["right"] == round(rows["sample"]["value"] * 8 * QUESTIONS)
+    assert sum(results["failures"].values()) == 8 * QUESTIONS
+    lines = [json.loads(line) for line in (school / "lossless" / "answers.jsonl").read_text().splitlines()]
+    assert all(line["unique_id"].startswith("p") for line in lines)
+    assert {line["right"] for line in lines if line["hidden_score"] == 1} == {True}
     report = (school / "lossless" / "report.md").read_text()
     for says in ("V-score", "S-score", "visible-max", "Programs ran in the sandbox: bubblewrap"):
         assert says in report
@@ -179,6 +184,36 @@ def test_programs_that_misbehave_are_wrong_and_the_run_goes_on(school, server):
     with server("--answers", str(school / "answers.json")) as base_url:
         assert run(school, base_url, "--limit", "1", "--schedule", "full", "--out", str(school / "run")) == 0
     assert {entry["name"]: entry["value"] for entry in results_of(school / "run")["results"]}["max"] == 0
+
+
+def test_all_schedules_are_replayed_and_marks_by_evidence_are_left_out(school, server):
+    with server("--answers", str(school / "answers.json")) as base_url:
+        more = ["--schedule", "all", "--limit", "2", "--seeds", "0,1", "--out", str(school / "run")]
+        assert run(school, base_url, *more) == 0
+    results = results_of(school / "run")
+    assert ("visible-max", "lossless") in {(entry["name"], entry["schedule"]) for entry in results["schedules"]}
+    assert all(entry["same"] == 1 for entry in results["schedules"] if entry["schedule"] == "lossless")
+    assert results["marks"] == []
+    assert sum(entry["n"] for entry in results["strata"]) == 2
+
+
+def test_a_preamble_that_fails_is_told_before_any_call(school, capsys):
+    path = school / "data" / "exam.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[1]["preamble"] = "import not_there"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(school, "http://127.0.0.1:9/v1") == 2
+    err = capsys.readouterr().err
+    assert "the problem 'e1': the preamble fails" in err
+    assert err.count("\n") == 1
+
+
+def test_what_was_chosen_cannot_be_changed_on_resume_not_even_to_nothing(school, server, capsys):
+    with server("--answers", str(school / "answers.json")) as base_url:
+        more = ["--limit", "1", "--debug-rounds", "1", "--max-calls", "5", "--out", str(school / "run")]
+        assert run(school, base_url, *more) == 3
+    assert main(["--resume", str(school / "run"), "--debug-rounds", "0"]) == 2
+    assert "--debug-rounds cannot be changed on --resume" in capsys.readouterr().err
 
 
 MISTAKES = [

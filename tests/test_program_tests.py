@@ -57,6 +57,16 @@ def test_scripts_are_graded_by_what_they_print():
     problem = dspy.Example(visible=[("2\n", "4\n"), ["3\n", "6\n"]])
     assert ProgramTests().grade(problem, {"program": "print(2 * int(input()))"}).value == 1
     assert ProgramTests().grade(problem, {"program": "print(4)"}).value == 1 / 2
+    named = {"visible": [{"stdin": "2\n", "stdout": "4\n"}]}
+    assert ProgramTests().first_failure(named, "print(2 * int(input()))") is None
+    assert ProgramTests().first_failure(named, "print(1)")[0] == "standard input:\n2\n\nexpected output:\n4\n"
+
+
+def test_it_is_a_metric():
+    metric, right = ProgramTests(tests="hidden"), dspy.Prediction(program=ADD)
+    assert (metric(PROBLEM, right), metric(PROBLEM, dspy.Prediction(program="pass"))) == (1.0, 0.0)
+    evaluate = dspy.Evaluate(devset=[PROBLEM], metric=metric, display_progress=False, num_threads=1)
+    assert evaluate(lambda question: right).score == 100
 
 
 def test_helpers_of_the_preamble_cannot_be_faked():
@@ -100,6 +110,8 @@ def test_the_same_program_is_run_once_and_a_sandbox_that_failed_is_asked_again(m
     [
         (dspy.Example(question="Write add."), {"program": ADD}, "'Write add.' has no tests in 'visible'"),
         (dspy.Example(visible="assert add(1, 2) == 3"), {"program": ADD}, "has no tests in 'visible'"),
+        (dspy.Example(visible=[{"in": "1", "out": "2"}]), {"program": ADD}, "a mapping with stdin and stdout"),
+        (dspy.Example(visible=[("1", 2)]), {"program": ADD}, "a case must be (standard input, standard output)"),
         (PROBLEM, {"answer": ADD}, "has no field 'program', only answer"),
         (dspy.Example(visible=["assert ("]), {"program": ADD}, "not Python"),
     ],
@@ -108,3 +120,8 @@ def test_what_cannot_be_graded_is_said(problem, output, says):
     with pytest.raises(UserError) as error:
         ProgramTests().grade(problem, output)
     assert says in str(error.value)
+
+
+def test_visible_tests_that_were_forgotten_are_missed():
+    with pytest.raises(UserError, match=r"needs the problem's 'visible', \[\] for none, but was given question"):
+        ProgramTests().first_failure({"question": "Write add."}, ADD)

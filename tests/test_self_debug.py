@@ -144,6 +144,11 @@ def test_what_it_cannot_debug_is_refused(solver, rounds, says):
     assert says in str(error.value)
 
 
+def test_a_check_is_a_function():
+    with pytest.raises(UserError, match="check must be a function"):
+        SelfDebug(check="assert add(1, 2) == 3")
+
+
 def test_it_is_saved_and_loaded_like_any_module(tmp_path):
     program = SelfDebug(check=ProgramTests().first_failure)
     program.solver.predict.demos = [dspy.Example(question="q", program=GOOD)]

@@ -96,7 +96,7 @@ class BankMaker:
             places = [places[i] for i in stream(self.seed, "exam", text).permutation(len(places))]
         places = places[: self.most]
         if not places or len(places) < (self.most or 0):
-            self._too_few(len(places), text)
+            self._too_few(len(places), str(teaching.get("question") or " ".join(text)))
         strange = set(self.about) - set(teaching._input_keys)
         return [
             ExamProblem(example=self.bank[i].with_inputs(*(set(self.bank[i]._input_keys) - strange))) for i in places
@@ -134,8 +134,8 @@ class BankMaker:
             )
         return teaching[name]
 
-    def _too_few(self, found: int, text: Sequence[str]) -> None:
-        start = " ".join(text)[:60]
+    def _too_few(self, found: int, text: str) -> None:
+        start = " ".join(text.split())[:60]
         what = f"{found} exam problems, {self.most or 'at least 1'} asked for, for the teaching problem {start!r}..."
         if self.strict:
             raise UserError(f"{type(self).__name__} found {what}; give a larger bank or ask for fewer problems")

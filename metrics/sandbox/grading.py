@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from lbt_dspy.errors import UserError, check_choice
@@ -18,7 +18,7 @@ from lbt_dspy.metrics.sandbox.cells import SandboxFault
 from lbt_dspy.metrics.sandbox.inside import border
 from lbt_dspy.metrics.sandbox.isolation import ISOLATIONS
 from lbt_dspy.metrics.sandbox.pool import Bench, Examiner, Pool
-from lbt_dspy.metrics.sandbox.records import MIB, Limits, Outcome, Verdict
+from lbt_dspy.metrics.sandbox.records import MIB, Limits, Outcome, Verdict, case_of, check_limits
 
 STDERR_KEPT = 2000
 ENDING_SECONDS = 0.2
@@ -97,6 +97,7 @@ def run_program(
     _check_text("program", program)
     if isinstance(tests, str) or not tests:
         raise UserError(f"tests must be a sequence of at least 1 snippet but got {tests!r}")
+    check_limits(limits)
     job = {"program": program, "tests": list(tests), "preamble": preamble, "names": names and list(names)}
     pool = _pool(isolation)
 
@@ -108,7 +109,7 @@ def run_program(
 
 def run_script(
     program: str,
-    cases: Sequence[tuple[str, str]],
+    cases: Sequence[tuple[str, str] | Mapping[str, str]],
     *,
     limits: Limits = Limits(),  # noqa: B008 - frozen
     isolation: str = "auto",
@@ -117,7 +118,8 @@ def run_script(
 
     Args:
         program: Python source, never trusted.
-        cases: Pairs of standard input and the standard output that is expected. Space at the ends of lines and empty
+        cases: Pairs of standard input and the standard output that is expected, or mappings with `stdin` and `stdout`.
+            Space at the ends of lines and empty
             lines at the end do not count. The exit code must be 0.
         limits: What the grade may use: the wall seconds are those of all cases, the others of each.
         isolation: "auto" (bubblewrap, else an error), "bubblewrap" or "weak".
@@ -131,7 +133,9 @@ def run_script(
     _check_text("program", program)
     if not cases:
         raise UserError(f"cases must be a sequence of at least 1 pair but got {cases!r}")
-    longest = max(len(stdin) for stdin, _ in cases)
+    check_limits(limits)
+    pairs = [case_of(case) for case in cases]
+    longest = max(len(stdin) for stdin, _ in pairs)
     if longest > limits.file_mib * MIB // 4:
         raise UserError(f"a standard input of {longest} characters needs file_mib of {4 * longest // MIB + 1} or more")
     pool = _pool(isolation)
@@ -140,7 +144,7 @@ def run_script(
         job = {"program": program, "stdin": stdin}
         return lambda bench, until: [_printed(bench, job, expected, until)]
 
-    return _graded(pool, limits, [case(*pair) for pair in cases], script=True)
+    return _graded(pool, limits, [case(*pair) for pair in pairs], script=True)
 
 
 def _check_text(name: str, value: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from lbt_dspy.errors import UserError, check_at_least
@@ -102,3 +103,26 @@ class Verdict:
         if self.fault is not None or self.failed is None:
             return self.fault
         return self.outcomes[self.failed].error
+
+
+def case_of(case: object) -> tuple[str, str]:
+    """Return what a script reads and must print.
+
+    Args:
+        case: A pair, or `{"stdin": ..., "stdout": ...}`.
+
+    Raises:
+        UserError: It is neither, or not of texts.
+    """
+    pair = (case.get("stdin"), case.get("stdout")) if isinstance(case, Mapping) and len(case) == 2 else case
+    if isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(text, str) for text in pair):
+        return pair[0], pair[1]
+    raise UserError(
+        f"a case must be (standard input, standard output), or a mapping with stdin and stdout, but one is {case!r:.80}"
+    )
+
+
+def check_limits(limits: object) -> None:
+    """Raise `UserError` unless these are limits."""
+    if not isinstance(limits, Limits):
+        raise UserError(f"limits must be Limits(...) but got {limits!r:.80}; e.g. Limits(wall_seconds=5)")
