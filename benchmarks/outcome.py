@@ -25,6 +25,8 @@ from lbt_dspy.metrics.statistics import paired_bootstrap
 
 BASELINES = ("round-0", "random-search")
 ORDER = ("zero", "random", "round-0", "random-search", "m3-self", "m3-one", "m3-several")
+FLAGS = {"source": "--from"}
+"""Of options that are called otherwise."""
 PACKAGES = ("lbt_dspy", "dspy", "litellm", "scikit-learn", "numpy")
 
 
@@ -145,15 +147,16 @@ def command_of(settings: Settings | RerankSettings | TuningSettings) -> str:
             given[name] = f"DIR/{Path(given[name]).name}"
     if "://" not in given.get("storage", "://"):
         given["storage"] = f"DIR/{Path(given['storage']).name}"
-    words = ["lbt"]
+    words = ["lbt", "--method", settings.method] if isinstance(settings, TuningSettings) else ["lbt"]
     own = OWN_DEFAULTS.get(settings.task, {}) if settings.method == METHOD else {}
     own = CLASSROOM_DEFAULTS if isinstance(settings, TuningSettings) else own
     defaults = {f.name: f.default for f in dataclasses.fields(settings)} | dict(own)
     for name, value in given.items():
         default = defaults[name]
+        flag = FLAGS.get(name, f"--{name.replace('_', '-')}")
         if value is True:
-            words.append(f"--{name.replace('_', '-')}")
+            words.append(flag)
         elif value != default:
             values = value if name == "filter" else [",".join(map(str, value)) if isinstance(value, tuple) else value]
-            words += [word for v in values for word in (f"--{name.replace('_', '-')}", shlex.quote(str(v)))]
+            words += [word for v in values for word in (flag, shlex.quote(str(v)))]
     return " ".join(words)
