@@ -102,6 +102,16 @@ def _plan_cells(row: Sequence[float | None]) -> list[str]:
     return [f"{calls or 0:,.0f}", dollars(likely), f"{most or 0:,.0f}", dollars(worst)]
 
 
+def give_json(text: str, json_path: str | None, folder: Path) -> bool:
+    """Write results.json where `--json` wants it too; return whether that is standard output, which then has all."""
+    if json_path == "-":
+        sys.stdout.write(text)
+        print(f"the run's folder: {folder}", file=sys.stderr)
+    elif json_path is not None:
+        Path(json_path).write_text(text, encoding="utf-8")
+    return json_path == "-"
+
+
 def print_table(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table, all of whose columns but the first are numbers."""
     from rich import box

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import dspy
 
 from lbt_dspy.benchmarks.code_scores import scores_of
-from lbt_dspy.benchmarks.console import console, print_calls, print_table, sent_line
+from lbt_dspy.benchmarks.console import console, give_json, print_calls, print_table, sent_line
 from lbt_dspy.benchmarks.outcome import command_of
 from lbt_dspy.benchmarks.rerank_plan import call_costs, largest_plan
 from lbt_dspy.benchmarks.rerank_plots import plot_accuracy, plot_calls, plot_scores
@@ -104,12 +103,8 @@ class Job:
         (folder / "report.md").write_text(self._report(results, lost), encoding="utf-8")
         (folder / "results.json").write_text(text, encoding="utf-8")
         files = "report.md, results.json, answers.jsonl, accuracy_by_lessons.png, lbt_scores.png, calls.png"
-        if json_path == "-":
-            sys.stdout.write(text)
-            print(f"the run's folder: {folder}", file=sys.stderr)
+        if give_json(text, json_path, folder):
             return
-        if json_path is not None:
-            Path(json_path).write_text(text, encoding="utf-8")
         _print(results, lost, f"{folder}/: {files}")
 
     def _write_answers(self, path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import dspy
 
-from lbt_dspy.benchmarks.console import console, print_calls, print_table, sent_line
+from lbt_dspy.benchmarks.console import console, give_json, print_calls, print_table, sent_line
 from lbt_dspy.benchmarks.outcome import command_of
 from lbt_dspy.benchmarks.tuning_plot import plot_rounds
 from lbt_dspy.benchmarks.tuning_results import (
@@ -97,12 +97,8 @@ class Job:
         plot_rounds(folder / PICTURE, results)
         (folder / "report.md").write_text(self._report(results), encoding="utf-8")
         (folder / "results.json").write_text(text, encoding="utf-8")
-        if json_path == "-":
-            sys.stdout.write(text)
-            print(f"the run's folder: {folder}", file=sys.stderr)
+        if give_json(text, json_path, folder):
             return
-        if json_path is not None:
-            Path(json_path).write_text(text, encoding="utf-8")
         out.print(heading(results))
         print_table(out, HEADINGS, table_cells(results))
         print_table(out, *seeds_table(results))
