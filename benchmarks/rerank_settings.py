@@ -19,7 +19,7 @@ EXAMS = ("variants", "nearest", "same-kind", "fixed")
 SELECTIONS = ("sum", "max", "avg")
 SCHEDULES = ("full", "lossless", "confident", ALL)
 NUMBERS = (
-    ("rationales", "lessons sampled for a question (24; code 8)"),
+    ("rationales", "lessons sampled for a question (24; code 8; m2 12)"),
     ("exam-problems", "problems of an exam (3)"),
     ("sittings", "sittings of each student on each exam problem after each lesson (3)"),
     ("gate", "stop sampling when the first N lessons agree (off)"),

@@ -77,8 +77,11 @@ def execute(args: argparse.Namespace) -> int:
         job.print_plan(RETRIES)
         return 0
     folder = run_folder(settings, args)
-    with alone_in(folder), Progress(quiet=args.quiet) as progress:
-        journal = Journal(getattr(job, "journal", None) or folder / "journal.sqlite")
+    path: Path = getattr(job, "journal", None) or folder / "journal.sqlite"
+    with contextlib.ExitStack() as held, Progress(quiet=args.quiet) as progress:
+        for place in {folder.resolve(), path.parent.resolve()}:
+            held.enter_context(alone_in(place))
+        journal = Journal(path)
         ledger = Ledger(journal, budget, workers=workers, retries=RETRIES, watcher=progress)
         progress.total = job.begin(ledger, progress.tell, folder)
         return make_run(job, ledger, folder, args.json, progress)

@@ -11,7 +11,7 @@ PLACES = ("config", "data", "train", "test")
 """Options that name a file or folder; a run folder keeps where it is."""
 NUMBERS = (
     ("exemplars", "exemplars in a set (8)"),
-    ("rounds", "rounds of criticism (5)"),
+    ("rounds", "rounds of criticism (5); m2: of training (1)"),
     ("selection-examples", "training examples on which sets are scored (400, or all there are)"),
     ("evaluations", "most evaluations, one set on one selection example (as many as beam needs)"),
     ("minibatch", "training examples that the students answer in a round (64)"),

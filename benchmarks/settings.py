@@ -105,8 +105,9 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="Better answers by teaching. M3 improves a classifier: it learns in-context exemplars from "
         "students' mistakes. M1 answers hard questions: of many sampled answers it picks the one whose solutions teach "
-        "students best. Both are compared with fair baselines. Without models named M3 runs small statistical ones in "
-        "process, and M1's task classroom tiny language models: no key, no download.",
+        "students best. M2 trains the teacher on its lessons that taught best. All are compared with fair baselines. "
+        "Without models named M3 runs small statistical ones in process, and the task classroom tiny language models: "
+        "no key, no download.",
         epilog="Two more commands, each with its own --help: `lbt predict` applies a compiled program to a file, "
         "`lbt compare` compares two runs. Exit codes: 0 done, 2 a mistake in the call, 3 budget spent (resumable), 1 "
         "anything else.",
