@@ -137,7 +137,7 @@ BAD_CALLS = [
     ("--task fallacy --evaluations 0", "--evaluations must be a whole number of at least 1 but got 0"),
     ("--task fallacy --reflection-mix 0", "--reflection-mix must be"),
     ("--task fallacy --scoring odds", "--scoring must be one of auto, metric, likelihood"),
-    ("--task fallacy --method m4", "--method must be m1 or m3 but got 'm4'"),
+    ("--task fallacy --method m4", "--method must be m1, m2 or m3 but got 'm4'"),
     ("--task fallacy --workers 0", "--workers must be"),
     ("--task fallacy --max-calls -5", "max_calls must be"),
     ("--task fallacy --seeds 0,0", "--seeds must be different"),
