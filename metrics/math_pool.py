@@ -35,7 +35,8 @@ class Server:
 
     def __init__(self) -> None:
         # -P: the folder of the script is not searched for modules, since some there are named as those of Python.
-        command = [sys.executable, "-P", str(SCRIPT)]
+        # -W: a warning that the environment makes an error must not change a mark.
+        command = [sys.executable, "-P", "-W", "ignore", str(SCRIPT)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.lock = threading.Lock()
         self.numbers = itertools.count()

@@ -101,3 +101,24 @@ def short_waits(monkeypatch):
     from lbt_dspy.lms import payment
 
     monkeypatch.setattr(payment, "FIRST_WAIT", 0.01)
+
+
+OURS = tuple(str(ROOT / folder) for folder in ("lbt_dspy", "metrics", "programs", "benchmarks"))
+_warned = []
+
+
+def pytest_warning_recorded(warning_message, nodeid):
+    """Keep what dependencies say of how we use them: inside of calls it is shown, never raised (`lbt_dspy.warned`)."""
+    if warning_message.filename.startswith(OURS):
+        said = f"{warning_message.category.__name__}: {warning_message.message}"
+        _warned.append(f"{warning_message.filename}:{warning_message.lineno}: {said} (in {nodeid})")
+
+
+def pytest_sessionfinish(session):
+    if _warned and not hasattr(session.config, "workerinput"):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in _warned:
+        terminalreporter.write_line(f"FAILED: our code was warned: {line}", red=True)

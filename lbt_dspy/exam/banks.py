@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import dspy
 
+from lbt_dspy.dspy_private import input_names
 from lbt_dspy.errors import UserError, check_at_least, check_choice
 from lbt_dspy.sampling import stream
 from lbt_dspy.types import ExamProblem
@@ -63,7 +64,7 @@ class BankMaker:
             check_at_least("problems", problems, 1, "leave it out for all that fit")
         check_choice("order", order, ORDERS)
         for i, example in enumerate(self.bank):
-            if not example._input_keys:
+            if not input_names(example):
                 raise UserError(f"problem {i} of the bank has no inputs; call .with_inputs(...) on it")
         self.most = problems
         self.order = order
@@ -87,7 +88,7 @@ class BankMaker:
         names = self._shared_names(teaching)
         text, view = plain_inputs(teaching, names), self._view(names)
         if text in view.known:
-            teaching = dspy.Example({**view.known[text], **teaching}).with_inputs(*teaching._input_keys)
+            teaching = dspy.Example({**view.known[text], **teaching}).with_inputs(*_marked(teaching))
         others = _first_of_each(
             (i for i, other in enumerate(view.texts) if other != text), lambda i: (view.texts[i], view.kinds[i])
         )
@@ -97,20 +98,18 @@ class BankMaker:
         places = places[: self.most]
         if not places or len(places) < (self.most or 0):
             self._too_few(len(places), str(teaching.get("question") or " ".join(text)))
-        strange = set(self.about) - set(teaching._input_keys)
-        return [
-            ExamProblem(example=self.bank[i].with_inputs(*(set(self.bank[i]._input_keys) - strange))) for i in places
-        ]
+        strange = set(self.about) - _marked(teaching)
+        return [ExamProblem(example=self.bank[i].with_inputs(*(_marked(self.bank[i]) - strange))) for i in places]
 
     def _shared_names(self, teaching: dspy.Example) -> tuple[str, ...]:
         """Return the inputs by which copies of a teaching problem are known."""
-        asked, marked = set(teaching._input_keys), self.bank[0]._input_keys
-        if not asked & set(marked):
+        asked, marked = _marked(teaching), _marked(self.bank[0])
+        if not asked & marked:
             raise UserError(
                 f"the bank's problems have the inputs {', '.join(sorted(marked))} but the program is called with "
                 f"{', '.join(sorted(asked))}; name them alike"
             )
-        return tuple(sorted(asked & set(marked)))
+        return tuple(sorted(asked & marked))
 
     def _view(self, names: tuple[str, ...]) -> _View:
         if names not in self._views:
@@ -153,6 +152,11 @@ def plain_inputs(example: dspy.Example, names: Sequence[str] | None = None) -> t
     """
     chosen = sorted(example.inputs().keys()) if names is None else names
     return tuple(_plain(str(example.get(name, ""))) for name in chosen)
+
+
+def _marked(example: dspy.Example) -> set[str]:
+    """Return the names of an example's inputs."""
+    return input_names(example) or set()
 
 
 def _plain(text: str) -> str:

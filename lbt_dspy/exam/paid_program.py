@@ -17,6 +17,7 @@ from lbt_dspy.lms.calls import call_of, sampling_of
 from lbt_dspy.lms.engine import AsyncEngine, Request, Response, as_response
 from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
+from lbt_dspy.warned import warnings_shown
 
 T = TypeVar("T")
 _lost: contextvars.ContextVar[list[LbTError]] = contextvars.ContextVar("lost calls of this run of the program")
@@ -107,7 +108,7 @@ class PaidProgram:
         trace: list[Any] = []
         token = _lost.set(lost)
         try:
-            with dspy.context(lm=default, adapter=self.adapter, trace=trace, disable_history=True):
+            with warnings_shown(), dspy.context(lm=default, adapter=self.adapter, trace=trace, disable_history=True):
                 outcome = Run(prediction=program(**inputs), trace=trace)
         except AdapterParseError:
             outcome = Run(prediction=None, reason="unreadable answer")

@@ -11,13 +11,13 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 import dspy
 from dspy.lm15 import Request, request_from_openai_chat
 
+from lbt_dspy.dspy_private import CUSTOM_TYPE
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.calls import Prefix, Question, Terms, sampling_of, shared_head
 from lbt_dspy.lms.engine import ModelEngine
+from lbt_dspy.warned import warnings_shown
 
 CACHED_REPLIES = 4096
-CUSTOM_TYPE = "<<CUSTOM-TYPE"
-"""DSPy reads such a text as something else than text."""
 
 
 class UnreadableError(ValueError):
@@ -154,7 +154,8 @@ class Renderer:
         if not text.strip():
             raise UnreadableError("empty answer")
         try:
-            fields = dict(self.adapter.parse(self._relaxed, text))
+            with warnings_shown():
+                fields = dict(self.adapter.parse(self._relaxed, text))
         except Exception as error:  # an adapter may raise anything on a model's text
             raise UnreadableError(f"unreadable answer ({type(error).__name__})") from None
         for name, options in self._choices.items():
@@ -167,7 +168,8 @@ class Renderer:
 
     def messages(self, demos: Sequence[Any], inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Render through the adapter."""
-        return list(self.adapter.format(self.signature, list(demos), dict(inputs)))
+        with warnings_shown():
+            return list(self.adapter.format(self.signature, list(demos), dict(inputs)))
 
     def answer_text(self, example: dspy.Example) -> str:
         """Return what the assistant says where an example is a demonstration, with the output fields that it has.

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import dspy
-from dspy.predict.parameter import Parameter
 
+from lbt_dspy.dspy_private import Parameter
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.user_lm import public_url
 

@@ -14,6 +14,7 @@ from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.paid_program import PaidProgram, in_threads
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Seat, Sitting
+from lbt_dspy.warned import warnings_shown
 
 if TYPE_CHECKING:
     from lbt_dspy.types import Material
@@ -115,7 +116,8 @@ class WholeProgram:
         if run.prediction is None:
             return Sitting(fields=None, mark=Mark(value=0.0 if run.measured else None, reason=run.reason))
         fields = dict(run.prediction.items())
-        return Sitting(fields=fields, mark=self.grader.grade(problem.example, fields))
+        with warnings_shown():
+            return Sitting(fields=fields, mark=self.grader.grade(problem.example, fields))
 
 
 def _check_some_measured(sittings: list[Sitting]) -> None:

@@ -7,8 +7,9 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from dspy.clients.lm15_boundary import request_kwargs
 from dspy.lm15 import Request
+
+from lbt_dspy.dspy_private import chat_body
 
 CACHED_PREFIXES = 512
 OUTPUT_LIMIT, REASONING_LIMIT = "max_tokens", "max_completion_tokens"
@@ -51,7 +52,7 @@ class ChatBodies:
 
 
 def _settings(request: Request, limit: str) -> dict[str, Any]:
-    data: dict[str, Any] = request_kwargs(request, "chat")
+    data = chat_body(request)
     if "max_completion_tokens" in data:
         data[limit] = data.pop("max_completion_tokens")
     if request.config.top_k is not None:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dspy import lm15
-from dspy.clients.lm import _is_openai_reasoning_model
 from dspy.lm15 import Request
 
+from lbt_dspy.dspy_private import is_reasoning_model
 from lbt_dspy.lms.config import LIMITS, SECRET_NAME, Deployment
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.event_loop import EventLoop
@@ -50,7 +50,7 @@ class DeployedEngine(ModelEngine):
         self.gives_logprobs = all(_takes("top_logprobs", d) for d in self._deployments)
         self.gives_choices = all(provider_of(d) in OPENAI_CHAT for d in self._deployments)
         self.scores_texts = all(provider_of(d) == VLLM for d in self._deployments)
-        self.takes_temperature = not any(_is_openai_reasoning_model(d.params["model"]) for d in self._deployments)
+        self.takes_temperature = not any(is_reasoning_model(d.params["model"]) for d in self._deployments)
         self.prices = [price_of(d) for d in self._deployments]
         """US dollars per input and output token of each deployment; `None`: unknown."""
 
@@ -185,11 +185,7 @@ def _output_limit(deployment: Deployment) -> int:
 
 
 def _listed(deployment: Deployment) -> Mapping[str, Any]:
-    """Return what LiteLLM's price map itself says of a model (a Router adds entries with price 0 for unknown ones)."""
-    from lbt_dspy.lms.litellm_setup import litellm
+    """Return what LiteLLM's price map says of a model."""
+    from lbt_dspy.lms.litellm_private import listed_price
 
-    try:
-        info = litellm.get_model_info(str(deployment.info.get("base_model") or deployment.params["model"]))
-    except Exception:  # LiteLLM raises plain Exception for a model that is not in its map
-        return {}
-    return dict(litellm.model_cost.get(info["key"]) or {})
+    return listed_price(str(deployment.info.get("base_model") or deployment.params["model"]))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 import dspy
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
+from lbt_dspy.dspy_private import dump_engine, load_engine
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.event_loop import in_thread
 from lbt_dspy.lms.faults import Fault, NoReply
@@ -160,16 +161,12 @@ class AsyncEngine:
 
     def dump_state(self) -> dict[str, Any]:
         """Return what DSPy saves: the synchronous engine's state."""
-        from dspy.clients.lm import _dump_engine
-
-        return {"engine": _dump_engine(self.engine, "engine")}
+        return {"engine": dump_engine(self.engine)}
 
     @classmethod
     def load_state(cls, state: dict[str, Any]) -> AsyncEngine:
         """Rebuild from a saved state; DSPy calls this only with `allow_unsafe_lm_state=True`."""
-        from dspy.clients.lm import _load_engine
-
-        return cls(_load_engine(state["engine"], "engine", allow_custom_lm_class=True))
+        return cls(load_engine(state["engine"]))
 
 
 def finish_of(reason: str | None) -> str:

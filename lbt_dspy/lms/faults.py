@@ -82,6 +82,8 @@ def fault_of(error: BaseException, secrets: tuple[str, ...] = ()) -> Fault:
     message = whole[:MAX_REASON]
     if isinstance(error, NotSent):
         return Fault(reason=f"no deployment free: {message}", sent=False, wait=error.wait)
+    if isinstance(error, CannotSend):
+        return Fault(reason=f"nothing can be sent: {whole}", retry=False, sent=False, rejected=True)
     if isinstance(error, NoReply):
         return Fault(reason=f"no reply: {message}", retry=False)
     meaning = _meaning_of(error, whole)
@@ -105,6 +107,10 @@ class NotSent(Exception):  # noqa: N818 - a state, not an error: the call waits 
     def __init__(self, message: str, wait: float) -> None:
         super().__init__(message)
         self.wait = wait
+
+
+class CannotSend(Exception):  # noqa: N818 - a state, not an error of the request
+    """No request to this model can be sent from this process, now or later; nothing was sent."""
 
 
 class NoReply(Exception):  # noqa: N818 - a state, not an error: this call is lost, others go on

@@ -14,6 +14,7 @@ from lbt_dspy.journal import Journal, writable
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import NoReply, fault_of
 from lbt_dspy.types import Reply
+from lbt_dspy.warned import warnings_shown
 
 COMMIT = 2000
 """Most calls whose replies are committed at once."""
@@ -91,12 +92,13 @@ class InProcess:
         for call in calls:
             by_engine.setdefault(call.engine, []).append(call)
         try:
-            for engine, asked in by_engine.items():
-                answers = engine.answer_many([call.request for call in asked])
-                for call in asked:
-                    self._budget.reserve(0.0)
-                    self._budget.settle(0.0, 0.0)
-                    replies[call.key] = _reply(next(answers))
+            with warnings_shown():
+                for engine, asked in by_engine.items():
+                    answers = engine.answer_many([call.request for call in asked])
+                    for call in asked:
+                        self._budget.reserve(0.0)
+                        self._budget.settle(0.0, 0.0)
+                        replies[call.key] = _reply(next(answers))
         finally:
             for engine, asked in by_engine.items():
                 rows = [(call.key, replies[call.key]) for call in asked if call.key in replies]

@@ -1,10 +1,14 @@
-"""LiteLLM, imported so that it does not ask the network for prices first."""
+"""LiteLLM, imported so that it neither asks the network for prices first nor prints what is no affair of ours."""
 
 import os
+import warnings
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
-import litellm
+# Pydantic's, by the dozen, of LiteLLM's own types, whenever a part of it is first used.
+warnings.filterwarnings("ignore", r"Items? '.*' on TypedDict class", UserWarning)
+
+import litellm  # noqa: E402
 
 litellm.suppress_debug_info = True  # else it prints lists of providers beside its errors
 

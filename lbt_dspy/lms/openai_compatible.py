@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import dspy
 from dspy import lm15
-from dspy.clients._http import retry_after_seconds
 from dspy.lm15 import OpenAIChatLM, Request
 
+from lbt_dspy.dspy_private import retry_after_seconds
 from lbt_dspy.lms.chat_bodies import OUTPUT_LIMIT, REASONING_LIMIT, ChatBodies
 from lbt_dspy.lms.config import CONNECTION_SETTINGS, Deployment
 from lbt_dspy.lms.deployed import OPENAI_CHAT, SCORING, DeployedEngine, provider_of

@@ -19,6 +19,7 @@ from lbt_dspy.lms.health import Health
 from lbt_dspy.lms.in_process import CUT, Call
 from lbt_dspy.sampling import digest_int
 from lbt_dspy.types import Reply
+from lbt_dspy.warned import warnings_shown
 
 FIRST_WAIT, LONGEST_WAIT = 0.25, 20.0
 MOST_WAITS = 60
@@ -171,7 +172,8 @@ class Payments:
             task = asyncio.current_task()
             self._sending.add(task)  # type: ignore[arg-type]
             try:
-                answers = await engine.ask(request, faults, len(calls))
+                with warnings_shown():
+                    answers = await engine.ask(request, faults, len(calls))
             except asyncio.CancelledError:
                 self._budget.settle(worst, worst or 0.0)
                 raise StoppedError("given up while in flight") from None

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import dspy
 
@@ -17,6 +16,7 @@ from lbt_dspy.lms.embedded import NAMES, PREFIX, embedded_lm
 from lbt_dspy.lms.engine import ModelEngine, lm_of
 from lbt_dspy.lms.recorded import PREFIX as RECORDED
 from lbt_dspy.lms.recorded import recorded_lm
+from lbt_dspy.warned import warnings_shown
 
 ADDRESSED = re.compile(r"^(?P<model>(?P<provider>[\w-]+)/.+)@(?P<url>https?://.+)$")
 BARE_ADDRESS = re.compile(r"^[\w-]+/.+@(?P<url>(?:localhost|[\w.-]+:\d+|[\w.-]+(?=/v\d))(?:[:/].*)?)$")
@@ -65,7 +65,8 @@ class LMRoles:
                 _check_key(deployment, secrets)
             config = LMConfig(**{**self._config.__dict__, "secrets": tuple(sorted(secrets, key=len, reverse=True))})
             groups = {name: [d for d in ready if d.name == name] for name, group in wanted.items() if group}
-            found.update(self._engines(groups, ready, config))
+            with warnings_shown():
+                found.update(self._engines(groups, ready, config))
         for name, group in wanted.items():
             if not group:
                 found[name] = recorded_lm(name) if name.startswith(RECORDED) else embedded_lm(name)
@@ -77,7 +78,7 @@ class LMRoles:
         """Return the LMs of models that are asked over HTTP, each through its client."""
         lean = {name for name, group in groups.items() if self._is_lean(name, group)}
         found = {}
-        router = None
+        router, routed = None, list[Deployment]()
         for name, group in groups.items():
             engine: ModelEngine
             if name in lean:
@@ -85,11 +86,12 @@ class LMRoles:
 
                 engine = OpenAICompatible(name, group, secrets=config.secrets)
             else:
-                from lbt_dspy.lms.router import RouterEngine, make_router
+                from lbt_dspy.lms.router import RouterEngine, make_router, with_id
 
-                others = [d for d in ready if d.name not in lean or _is_fallback(d.name, config)]
-                router = make_router(config, others) if router is None else router
-                engine = RouterEngine(name, router, config, others)
+                if router is None:
+                    routed = [with_id(d) for d in ready if d.name not in lean or _is_fallback(d.name, config)]
+                    router = make_router(config, routed)
+                engine = RouterEngine(name, router, config, routed)
             found[name] = lm_of(engine, **group[0].sampling)
         return found
 
@@ -165,20 +167,17 @@ def _asks_litellm(name: str, config: LMConfig) -> str | None:
     return f"the setting {settings[0]} is LiteLLM's" if settings else None
 
 
-def _providers() -> set[str]:
-    from lbt_dspy.lms.litellm_setup import litellm
-
-    providers: Any = litellm.provider_list
-    return {str(getattr(provider, "value", provider)) for provider in providers}
-
-
 def _known_provider(name: str) -> bool:
-    return name.split("/")[0] in _providers()
+    from lbt_dspy.lms.litellm_private import providers
+
+    return name.split("/")[0] in providers()
 
 
 def _near_provider(name: str) -> list[str]:
+    from lbt_dspy.lms.litellm_private import providers
+
     provider, slash, model = name.partition("/")
-    near = difflib.get_close_matches(provider, sorted(_providers()), n=1) if slash else []
+    near = difflib.get_close_matches(provider, sorted(providers()), n=1) if slash else []
     return [f"{found}/{model}" for found in near]
 
 

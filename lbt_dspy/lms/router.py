@@ -6,27 +6,44 @@ configured fallbacks itself, so that every request is counted and paid through t
 
 from __future__ import annotations
 
-import logging
+import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dspy import lm15
-from dspy.clients._http import retry_after_seconds
-from dspy.clients.engines.litellm_errors import to_lm15_error
-from dspy.clients.lm15_boundary import request_kwargs
 from dspy.lm15 import Request
 
+from lbt_dspy.dspy_private import chat_body, lm15_error, retry_after_seconds
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.config import Deployment, LMConfig
 from lbt_dspy.lms.deployed import SCORING, DeployedEngine
 from lbt_dspy.lms.engine import Answer, finish_of
-from lbt_dspy.lms.faults import Fault, NotSent, scrub
+from lbt_dspy.lms.faults import CannotSend, Fault, NotSent, scrub
+from lbt_dspy.lms.litellm_private import (
+    cooldown_of,
+    cost_of,
+    failed_deployment,
+    hush,
+    is_forked,
+    response_header,
+    routing,
+)
 from lbt_dspy.lms.litellm_setup import litellm
 from lbt_dspy.lms.logprobs import encode
 from lbt_dspy.lms.user_lm import REQUEST_TIMEOUT
 
 FAULTS_BEFORE_FALLBACK = 2
 COOLDOWN_SECONDS = 1.0
+FORKED = (
+    "this process was forked from one that had asked models through LiteLLM, which cannot go on after that; start "
+    "processes with spawn or forkserver, or ask servers that have an address with the client lean"
+)
+
+
+def with_id(deployment: Deployment) -> Deployment:
+    """Return a deployment under an id, by which a Router names it; ids of different Routers differ."""
+    return replace(deployment, info={**deployment.info, "id": str(deployment.info.get("id") or uuid.uuid4().hex)})
 
 
 def make_router(config: LMConfig, deployments: Sequence[Deployment]) -> litellm.Router:
@@ -35,10 +52,7 @@ def make_router(config: LMConfig, deployments: Sequence[Deployment]) -> litellm.
     Raises:
         UserError: A setting is unknown to LiteLLM.
     """
-    litellm.suppress_debug_info = True
-    litellm.telemetry = False
-    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    hush()
     for name, value in config.litellm_settings.items():
         if not hasattr(litellm, name):
             raise UserError(f"litellm_settings has the unknown setting {name!r}; remove it or mend its spelling")
@@ -72,7 +86,7 @@ class RouterEngine(DeployedEngine):
         name: The `model_name`.
         router: Holds the deployments of this name and of its fallbacks.
         config: Names the fallbacks and the secrets.
-        deployments: All deployments of the Router.
+        deployments: All deployments of the Router, with ids.
     """
 
     def __init__(self, name: str, router: litellm.Router, config: LMConfig, deployments: Sequence[Deployment]) -> None:
@@ -83,11 +97,12 @@ class RouterEngine(DeployedEngine):
             "content": _chain(config.fallbacks, "content_policy_fallbacks", name),
         }
         reachable = {name, *(target for chain in self._fallbacks.values() for target in chain)}
-        super().__init__(name, [d for d in deployments if d.name in reachable], secrets=config.secrets)
+        self._reachable = [d for d in deployments if d.name in reachable]
+        super().__init__(name, self._reachable, secrets=config.secrets)
 
     async def ask(self, request: Request, faults: Sequence[Fault] = (), choices: int = 1) -> list[Answer]:
         """Send the request once, to a deployment that the Router picks."""
-        data = request_kwargs(request, "chat")
+        data = chat_body(request)
         if request.config.top_k is not None:
             data["top_k"] = request.config.top_k
         if choices > 1:
@@ -96,28 +111,29 @@ class RouterEngine(DeployedEngine):
 
     async def scored(self, request: Request, faults: Sequence[Fault]) -> tuple[Sequence[Any], Answer]:
         """Send the request once, its last message given and not asked for."""
-        raw = await self._send({**request_kwargs(request, "chat"), **SCORING}, faults)
+        raw = await self._send({**chat_body(request), **SCORING}, faults)
         return getattr(raw, "prompt_logprobs", None) or (), self._read(raw)[0]
 
     async def _send(self, data: dict[str, Any], faults: Sequence[Fault]) -> Any:
         target = self._target(faults)
-        avoided = self._avoided(target, faults)
-        if avoided:
-            data["_excluded_deployment_ids"] = avoided  # what LiteLLM's own retries tell the Router
         sent: list[bool] = []
-        data["logger_fn"] = lambda details: sent.append(True)  # LiteLLM calls it just before the request goes out
+        told = routing(self._avoided(target, faults), lambda: sent.append(True))
         try:
-            return await self._router.acompletion(**data, model=target, num_retries=0)
+            return await self._router.acompletion(**data, **told, model=target, num_retries=0)
         except Exception as error:
-            if type(error).__name__.startswith("RouterRateLimitError"):
-                wait = float(getattr(error, "cooldown_time", 1.0))
+            wait = cooldown_of(error)
+            if wait is not None:
                 if not sent:
                     raise NotSent("all deployments cool down", wait) from None
                 raise lm15.ServerError("the request failed, and all deployments cool down", retry_after=wait) from None
+            if is_forked(error):
+                raise CannotSend(FORKED) from None
             raise _translated(error) from None
 
     def may_retry(self, faults: Sequence[Fault]) -> bool:
         """Return whether asking again, or asking a fallback, could help."""
+        if not (faults[-1].sent or faults[-1].retry):
+            return False
         asked = sum(fault.sent for fault in faults)
         chain = self._fallbacks.get(faults[-1].kind) or self._fallbacks["other"]
         return super().may_retry(faults) or asked <= len(chain)
@@ -138,7 +154,7 @@ class RouterEngine(DeployedEngine):
         """Return the deployments that failed this request last, never all; none when the others were not free."""
         if not faults or not faults[-1].sent:
             return []
-        group = self._router.get_model_ids(target)
+        group = [d.info["id"] for d in self._reachable if d.name == target]
         failed = dict.fromkeys(f.deployment for f in reversed(faults) if f.deployment and f.deployment in group)
         return list(failed)[: len(group) - 1]
 
@@ -146,7 +162,7 @@ class RouterEngine(DeployedEngine):
         """Return the choices; the first one bears the tokens and the cost of all."""
         usage = getattr(raw, "usage", None)
         tokens = (int(getattr(usage, "prompt_tokens", 0) or 0), int(getattr(usage, "completion_tokens", 0) or 0))
-        cost = (getattr(raw, "_hidden_params", None) or {}).get("response_cost") if self.priced else None
+        cost = cost_of(raw) if self.priced else None
         answers = [
             Answer(c.message.content or "", finish_of(c.finish_reason), 0, 0, 0.0, _logprobs(c)) for c in raw.choices
         ]
@@ -158,12 +174,11 @@ class RouterEngine(DeployedEngine):
 
 def _translated(error: Exception) -> Exception:
     """Return DSPy's error for LiteLLM's, with what LiteLLM keeps elsewhere: Retry-After, and who failed."""
-    mapped: Exception = to_lm15_error(error)
+    mapped = lm15_error(error)
     if isinstance(mapped, lm15.LM15Error):
-        mapped.deployment = getattr(error, "failed_deployment_id", None)
+        mapped.deployment = failed_deployment(error)  # type: ignore[attr-defined]
         if mapped.retry_after is None:
-            headers = getattr(error, "litellm_response_headers", None) or {}
-            mapped.retry_after = retry_after_seconds(headers.get("retry-after"))
+            mapped.retry_after = retry_after_seconds(response_header(error, "retry-after"))
     return mapped
 
 

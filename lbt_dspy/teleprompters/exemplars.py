@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import dspy
 from dspy.teleprompt import Teleprompter
 
+from lbt_dspy.dspy_private import set_compiled
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
@@ -219,5 +220,5 @@ def with_exemplars(program: dspy.Module, predictor: str, exemplar_set: ExemplarS
     """Return a copy of the program with the exemplars as demonstrations of one predictor."""
     copy = program.deepcopy()
     dict(copy.named_predictors())[predictor].demos = [example.copy() for example in exemplar_set.exemplars]
-    copy._compiled = True
+    set_compiled(copy, True)
     return copy

@@ -15,6 +15,7 @@ import dspy
 from dspy.teleprompt import Teleprompter
 
 from lbt_dspy.budget import Budget
+from lbt_dspy.dspy_private import set_compiled
 from lbt_dspy.errors import UserError, check_at_least, check_choice
 from lbt_dspy.exam.evidence import SCALE, check_mark, check_one_sitting
 from lbt_dspy.exam.grading import Grader
@@ -164,5 +165,5 @@ class LbTRerank(Teleprompter):  # type: ignore[misc]
             UserError: The program has no predictor whose text could be the lesson, or several.
         """
         program = student.deepcopy()
-        program._compiled = False  # else DSPy takes it for frozen, and would not save it
+        set_compiled(program, False)  # else DSPy takes it for frozen, and would not save it
         return RerankedProgram(program, self)

@@ -22,6 +22,7 @@ from lbt_dspy.exam.table import Candidate, ExamTable
 from lbt_dspy.lms.account import Account
 from lbt_dspy.teleprompters.lessons import LessonSampler, NoLesson, SampledLesson, check_some
 from lbt_dspy.types import ExamProblem
+from lbt_dspy.warned import warnings_shown
 
 if TYPE_CHECKING:
     from lbt_dspy.teleprompters.rerank import LbTRerank
@@ -228,7 +229,8 @@ def group_answers(lessons: Sequence[SampledLesson], grader: Grader) -> list[int]
     groups: dict[Hashable, int] = {}
     numbers = []
     for i, lesson in enumerate(lessons):
-        key = grader.key(dict(lesson.prediction.items()))
+        with warnings_shown():
+            key = grader.key(dict(lesson.prediction.items()))
         numbers.append(groups.setdefault(("alone", i) if key is None else ("key", key), len(groups)))
     return numbers
 

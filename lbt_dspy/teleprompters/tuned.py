@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dspy
 
 from lbt_dspy.bootstrap import Estimate, paired_means
+from lbt_dspy.dspy_private import set_compiled
 from lbt_dspy.errors import NoAnswerError, UserError
 from lbt_dspy.exam.paid_program import all_predictors, in_threads
 from lbt_dspy.lms.account import Account
@@ -199,7 +200,7 @@ def with_lm(program: dspy.Module, old: dspy.LM | None, new: dspy.LM) -> dspy.Mod
     for (_, predictor), (_, original) in zip(all_predictors(copy), all_predictors(program), strict=True):
         if original.lm is old:
             predictor.lm = new
-    copy._compiled = True
+    set_compiled(copy, True)
     return copy
 
 

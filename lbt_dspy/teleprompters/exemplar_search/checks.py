@@ -8,6 +8,7 @@ from typing import Literal, get_args, get_origin
 
 import dspy
 
+from lbt_dspy.dspy_private import input_names
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.teleprompters.exemplar_search.options import ExemplarOptions
@@ -37,7 +38,7 @@ def check_data(
             raise UserError(f"{name} is empty; give labelled examples")
         if any(field not in example for example in examples or ()):
             raise UserError(f"an example of {name} has no field {field!r}; the predictor's label is needed")
-        if any(example._input_keys is None for example in examples or ()):
+        if any(input_names(example) is None for example in examples or ()):
             raise UserError(f"an example of {name} does not say which fields are inputs; call .with_inputs(...) on it")
     held = tuple(name for name in inputs if all(name in example for example in trainset))
     if not held:

@@ -1,0 +1,98 @@
+"""All that the library takes from DSPy's inside: names that DSPy does not document and may change in any release.
+
+No other module of the library touches them, so a release that breaks one is mended here; `tests/test_private_names.py`
+says which. They are imported where they are used: one that is gone breaks what needs it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import dspy
+from dspy.lm15 import Message, Request
+from dspy.predict.parameter import Parameter
+
+__all__ = [
+    "CUSTOM_TYPE",
+    "Parameter",
+    "chat_body",
+    "dump_engine",
+    "input_names",
+    "is_reasoning_model",
+    "lm15_error",
+    "load_engine",
+    "retry_after_seconds",
+    "set_compiled",
+    "with_last_message",
+]
+
+CUSTOM_TYPE = "<<CUSTOM-TYPE"
+"""How a text begins that DSPy's adapters read as something else than text, such as a picture."""
+
+
+def chat_body(request: Request) -> dict[str, Any]:
+    """Return a request as the JSON body of OpenAI's chat API, but for its model."""
+    from dspy.clients.lm15_boundary import request_kwargs
+
+    return dict(request_kwargs(request, "chat"))
+
+
+def with_last_message(request: Request, message: Message) -> Request:
+    """Return the request with another last message.
+
+    `dataclasses.replace` would check all messages anew, once for each of the many questions that share the others.
+    """
+    changed = object.__new__(Request)
+    for field in dataclasses.fields(Request):
+        object.__setattr__(changed, field.name, getattr(request, field.name))
+    object.__setattr__(changed, "messages", (*request.messages[:-1], message))
+    return changed
+
+
+def lm15_error(error: Exception) -> Exception:
+    """Return DSPy's error for one of LiteLLM's; any other error as it is."""
+    from dspy.clients.engines.litellm_errors import to_lm15_error
+
+    translated: Exception = to_lm15_error(error)
+    return translated
+
+
+def retry_after_seconds(header: str | None) -> float | None:
+    """Return how long a server's `Retry-After` asks to wait, in seconds from now; `None`: it does not say."""
+    from dspy.clients._http import retry_after_seconds as read
+
+    seconds: float | None = read(header)
+    return seconds
+
+
+def is_reasoning_model(model: str) -> bool:
+    """Return whether a LiteLLM model string names a reasoning model of OpenAI's, which refuses a temperature."""
+    from dspy.clients.lm import _is_openai_reasoning_model
+
+    return bool(_is_openai_reasoning_model(model))
+
+
+def dump_engine(engine: Any) -> dict[str, Any]:
+    """Return what DSPy saves of the engine of an LM."""
+    from dspy.clients.lm import _dump_engine
+
+    return dict(_dump_engine(engine, "engine"))
+
+
+def load_engine(state: Mapping[str, Any]) -> Any:
+    """Rebuild the engine of an LM from what DSPy saved."""
+    from dspy.clients.lm import _load_engine
+
+    return _load_engine(state, "engine", allow_custom_lm_class=True)
+
+
+def input_names(example: dspy.Example) -> set[str] | None:
+    """Return which fields of an example are its inputs; `None` where `with_inputs` was never called."""
+    return None if example._input_keys is None else set(example._input_keys)
+
+
+def set_compiled(program: dspy.Module, compiled: bool) -> None:
+    """Mark a program as compiled (DSPy's optimisers and `save` leave the parts of compiled modules alone), or not."""
+    program._compiled = compiled

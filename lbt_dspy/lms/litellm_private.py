@@ -1,0 +1,84 @@
+"""All that the library takes from LiteLLM beyond what LiteLLM documents: it may change in any release.
+
+No other module of the library touches these names, so a release that breaks one is mended here;
+`tests/test_private_names.py` says which. Deprecated names are not used at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from lbt_dspy.lms.litellm_setup import litellm
+
+LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
+
+
+def hush() -> None:
+    """Let LiteLLM print, log and report nothing."""
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def providers() -> set[str]:
+    """Return LiteLLM's names of all providers."""
+    listed: Any = litellm.provider_list
+    return {str(getattr(provider, "value", provider)) for provider in listed}
+
+
+def listed_price(model: str) -> Mapping[str, Any]:
+    """Return what the price map itself says of a model; nothing where it has no entry.
+
+    (A Router adds entries with price 0 for models that are not in the map; `get_model_info` would return those.)
+    """
+    try:
+        info = litellm.get_model_info(model)
+    except Exception:  # plain Exception for a model that is not in the map
+        return {}
+    return dict(litellm.model_cost.get(info["key"]) or {})
+
+
+def routing(avoided: Iterable[str], on_send: Callable[[], None]) -> dict[str, Any]:
+    """Return what a request to a Router says besides its content.
+
+    Args:
+        avoided: Ids of deployments that must not be picked, as the Router's own retries name them to it.
+        on_send: Called just before the request goes out.
+    """
+    without = list(avoided)
+    told: dict[str, Any] = {"logger_fn": lambda details: on_send()}
+    return {**told, "_excluded_deployment_ids": without} if without else told
+
+
+def cost_of(reply: Any) -> float | None:
+    """Return what a reply cost in US dollars; `None`: unknown."""
+    cost: float | None = (getattr(reply, "_hidden_params", None) or {}).get("response_cost")
+    return cost
+
+
+def cooldown_of(error: Exception) -> float | None:
+    """Return for how many seconds all deployments cool down; `None`: the error says something else."""
+    if not type(error).__name__.startswith("RouterRateLimitError"):
+        return None
+    return float(getattr(error, "cooldown_time", 1.0))
+
+
+def is_forked(error: Exception) -> bool:
+    """Return whether LiteLLM refuses to work because this process was forked from one in which it has worked."""
+    return type(error).__name__ == "ForkedAfterNativeRuntimeStarted"
+
+
+def failed_deployment(error: Exception) -> str | None:
+    """Return the id of the deployment whose request failed; `None`: not known."""
+    named: str | None = getattr(error, "failed_deployment_id", None)
+    return named
+
+
+def response_header(error: Exception, name: str) -> str | None:
+    """Return a header (its name in small letters) of the response that an error came with; `None`: it has none."""
+    headers = getattr(error, "litellm_response_headers", None) or {}
+    value: str | None = headers.get(name)
+    return value
