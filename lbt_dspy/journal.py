@@ -39,6 +39,10 @@ COUNT = (
     "DO UPDATE SET requests = requests + ?3, charge = charge + ?4"
 )
 TEXT_BYTES = 16
+CACHE_KIB = 32 * 1024
+"""Keys are random, so a commit touches pages all over the file: those of a run of half a million replies fit."""
+CHECKPOINT_PAGES = 8000
+"""Pages of 4 KiB that go to the log before they are copied into the file, which waits for the disk."""
 
 
 class Journal:
@@ -60,6 +64,8 @@ class Journal:
             self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None, timeout=30)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+            self._db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             with self.together():
                 self._make_tables()
         except sqlite3.Error as error:
@@ -104,16 +110,15 @@ class Journal:
             rows: Keys with their replies.
             sent: Requests to count with them, where they were not counted before they were sent.
         """
-        texts: dict[bytes, str] = {}
+        digests: dict[str, bytes] = {}
         values = []
         for key, (text, *others) in rows:
-            digest = None if text is None else _digest(text)
-            if digest is not None:
-                texts[digest] = str(text)
-            values.append((key, digest, *others))
+            if text is not None and text not in digests:
+                digests[text] = _digest(text)
+            values.append((key, None if text is None else digests[text], *others))
         with self.together():
             source = self._source(role, lm)
-            self._db.executemany("INSERT OR IGNORE INTO text VALUES (?,?)", texts.items())
+            self._db.executemany("INSERT OR IGNORE INTO text VALUES (?2,?1)", digests.items())
             self._db.executemany(f"INSERT OR REPLACE INTO reply VALUES (?,{source},?,?,?,?,?,?,?)", values)
             if sent:
                 self.count_sent(role, lm, sent)

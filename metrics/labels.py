@@ -71,16 +71,12 @@ class LabelMetric(ABC):
             repeats: How often each example counts; once when not given.
         """
         index = {label: i for i, label in enumerate(self.labels)}
-        size = len(self.labels)
         rows = np.array([index[str(gold[self.field])] for gold in golds])
-        answers = np.zeros((len(golds), size + 1))
-        for answer, shares in zip(answers, probabilities, strict=True):
-            for label, share in (shares or {}).items():
-                answer[index[label]] += share
-            answer[-1] += max(0.0, 1 - sum((shares or {}).values()))
-        order = np.repeat(np.arange(len(golds)), 1 if repeats is None else repeats)
-        counts = np.zeros((size, size + 1))
-        np.add.at(counts, rows[order], answers[order])
+        shares = np.array([[(given or {}).get(label, 0.0) for label in self.labels] for given in probabilities])
+        answers = np.column_stack([shares, np.maximum(0.0, 1 - shares.sum(axis=1))])
+        if repeats is not None:
+            answers *= np.array(repeats)[:, None]
+        counts = np.stack([answers[rows == i].sum(axis=0) for i in range(len(self.labels))])
         return float(self.of_confusion(counts))
 
     def one_hot(self, cells: Sequence[tuple[str, str | None]]) -> Array:

@@ -1,14 +1,23 @@
+import math
+
 import dspy
+import numpy as np
 import pytest
-from sklearn.feature_extraction.text import TfidfVectorizer
+from dspy.lm15 import request_from_openai_chat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import ComplementNB
 
 from lbt_dspy import UserError, classification
 from lbt_dspy.benchmarks.labelled_data import load_data
-from lbt_dspy.lms.embedded import STUDENTS, TEACHER, embedded_lm
+from lbt_dspy.lms.embedded import STUDENTS, TEACHER, embedded_lm, fitting
 from lbt_dspy.lms.embedded.classifiers import TextClassifier
 from lbt_dspy.lms.embedded.engines import reflect, swap_cases
+from lbt_dspy.lms.logprobs import decode
 from lbt_dspy.lms.prompt import read_question
+from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import stream
 from lbt_dspy.signatures import Reflect, Revise
 
@@ -60,7 +69,54 @@ def test_the_hashed_classifier_is_scikit_learns(examples):
     source = TextClassifier("words")
     for example in examples:
         expected = theirs.decision_function(pipeline.transform([example.text]))[0]
-        assert mine.scores(source.features(example.text))[1] == pytest.approx(expected, abs=1e-3)
+        assert mine.scores(source.texts((example.text,)))[0][1] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=25)
+def test_fits_are_scikit_learns(number, seed):
+    """On counts of any kind, features that no text has and classes of unequal size among them."""
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(0.4, (int(rng.integers(number, 13)), int(rng.integers(1, 40)))).astype(float)
+    classes = rng.permutation(np.arange(len(counts)) % number)
+    tfidf = TfidfTransformer()
+    rows = tfidf.fit_transform(counts).toarray()
+    assert fitting.inverse_frequencies(counts) == pytest.approx(tfidf.idf_)
+    assert fitting.unit_rows(counts * fitting.inverse_frequencies(counts)) == pytest.approx(rows)
+    assert fitting.complement_bayes(counts, classes) == pytest.approx(
+        ComplementNB().fit(counts, classes).feature_log_prob_
+    )
+    theirs = LogisticRegression(class_weight="balanced").fit(rows, classes)
+    mine = rows @ (fitted := fitting.logistic(rows, classes))[0].T + fitted[1]
+    margins = theirs.decision_function(rows)
+    assert (mine if number > 2 else mine[:, 1]) == pytest.approx(margins, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", [*STUDENTS, TEACHER])
+def test_a_question_has_one_answer_alone_and_among_others(name, program, examples):
+    """Whatever stands beside it: questions after other demonstrations, with other settings, repeated, unknown words."""
+    engine = engine_of(embedded_lm(name))
+    texts = [e.text for e in examples[::7]] + ["Zzyzx.", "Zzyzx.", "..."]
+    requests = [
+        request_from_openai_chat(
+            {"model": name, "messages": dspy.ChatAdapter().format(program.signature, demos, {"text": t}), **more}
+        )
+        for demos in (examples[:40:5], examples[:6], [], examples[::9])
+        for more in ({}, {"logprobs": True, "top_logprobs": 5}, {"seed": 3})
+        for t in texts
+    ]
+    together = list(engine.answer_many(requests))
+    assert together == [engine.answer(request) for request in requests]
+    mixed = stream(0, "order").permutation(len(requests))
+    assert list(engine.answer_many([requests[i] for i in mixed])) == [together[i] for i in mixed]
+    decoded = [decode(answer.logprobs) for answer in together if answer.logprobs]
+    assert decoded
+    assert all(
+        sum(map(math.exp, dict(top).values())) == pytest.approx(1, abs=1e-3)
+        for tokens in decoded
+        for _, _, top in tokens[1:2]
+    )
 
 
 def test_three_labels(program):
@@ -116,7 +172,7 @@ def test_questions_are_read_back_from_both_layouts(program):
         text = adapter.format(program.signature, [], {"text": "a [[ ## odd ## ]] text\n\nwith lines"})[-1]["content"]
         inputs, names, as_json = read_question(text)
         assert inputs == {"text": "a [[ ## odd ## ]] text\n\nwith lines"}
-        assert names == ["label"]
+        assert names == ("label",)
         assert as_json is isinstance(adapter, dspy.JSONAdapter)
 
 

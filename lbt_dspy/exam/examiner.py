@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dspy
 
+from lbt_dspy.dspy_private import input_names
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.evidence import SCALE, EvidenceExam, check_mark, check_one_sitting
 from lbt_dspy.exam.grading import Grader
@@ -230,7 +231,7 @@ class Examiner:
         answer = getattr(self.grader, "reference", getattr(self.grader, "field", None))
         for problem in problems:
             example = problem.example
-            given = set(example._input_keys or ())
+            given = input_names(example) or set()
             lacking = next((name for name in inputs if name not in given or name not in example), None)
             if lacking is None and answer is not None and answer not in example:
                 lacking = answer
@@ -284,11 +285,12 @@ class Examiner:
 
     def _inputs_of(self, problem: ExamProblem) -> Mapping[str, Any]:
         """Return the inputs of a problem, which many lessons share."""
-        found = self._inputs.get(id(problem))
+        example = problem.example
+        found = self._inputs.get(id(example))
         if found is None:
             if len(self._inputs) >= CACHED_PROBLEMS:
                 self._inputs.clear()
-            found = self._inputs[id(problem)] = (problem, dict(problem.example.inputs()))  # the problem keeps its id
+            found = self._inputs[id(example)] = (example, dict(example.inputs()))  # the example keeps its id
         return found[1]
 
     def _as_choices(self, calls: list[LazyCall], student: dspy.LM) -> list[LazyCall]:

@@ -6,6 +6,7 @@ A mark is 0 or 1; a likelihood also says how sure the model was, which tells exe
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -43,7 +44,7 @@ def label_probabilities(logprobs: str, answer: str, labels: Sequence[str]) -> di
     for token, own, top in tokens:
         position += len(token)
         if position > start:
-            return _at(token, {**top, token: own}, answer, labels)
+            return _at(token, {**top, token: own}, answer, tuple(labels))
     return None
 
 
@@ -55,14 +56,21 @@ def log_likelihood(probabilities: Mapping[str, float], label: str) -> float:
 
 def _last(answer: str, text: str) -> int:
     """Return where the answer last stands by itself or, where it never does, within a word; -1: nowhere."""
-    alone = [found.start() for found in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", text)]
-    return alone[-1] if alone else text.rfind(answer)
+    place = last = text.rfind(answer)
+    while answer and place >= 0 and not _alone(text, place, place + len(answer)):
+        place = text.rfind(answer, 0, place + len(answer) - 1)
+    return place if place >= 0 else last
 
 
-def _at(token: str, listed: Mapping[str, float], answer: str, labels: Sequence[str]) -> dict[str, float]:
+def _alone(text: str, start: int, end: int) -> bool:
+    """Return whether no letter, digit or underscore stands at either side of a part of a text."""
+    return not re.match(r"\w", text[start - 1 : start]) and not re.match(r"\w", text[end : end + 1])
+
+
+def _at(token: str, listed: Mapping[str, float], answer: str, labels: tuple[str, ...]) -> dict[str, float]:
     mass = dict.fromkeys(labels, 0.0)
     for text, logprob in listed.items():
-        begun = [label for label in labels if _begins(text, label)]
+        begun = _begun(text, labels)
         owner = begun[0] if len(begun) == 1 else answer if text == token else None
         if owner in mass:
             mass[owner] += math.exp(logprob)
@@ -72,6 +80,12 @@ def _at(token: str, listed: Mapping[str, float], answer: str, labels: Sequence[s
         mass[label] = min(left / len(unlisted), math.exp(min(listed.values())))
     total = max(1.0, sum(mass.values()))
     return {label: share / total for label, share in mass.items()}
+
+
+@functools.lru_cache(maxsize=4096)
+def _begun(token: str, labels: tuple[str, ...]) -> list[str]:
+    """Return the labels that a token begins."""
+    return [label for label in labels if _begins(token, label)]
 
 
 def _begins(token: str, label: str) -> bool:

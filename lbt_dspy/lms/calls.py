@@ -17,11 +17,13 @@ from typing import Any, NamedTuple, Protocol
 import dspy
 from dspy.lm15 import Message, Request, request_from_openai_chat
 
+from lbt_dspy.dspy_private import with_last_message
 from lbt_dspy.lms.config import CONNECTION_SETTINGS
 from lbt_dspy.lms.engine import ModelEngine
 from lbt_dspy.lms.scorer import Scorer
 
 KEY_BYTES = 16
+CACHED_QUESTIONS = 4096
 
 
 Question = str | Sequence[Mapping[str, Any]]
@@ -130,8 +132,7 @@ class LazyCall(NamedTuple):
         """What is sent."""
         if self.tail is None:
             return self.source
-        base = self.source.base
-        return replace(base, messages=(*base.messages[:-1], Message.user(self.tail)))
+        return with_last_message(self.source.base, _user(self.tail))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +177,12 @@ def shared_head(system: object, turns: Sequence[tuple[str, str]], last_role: str
 
 
 UTF8 = ("utf-8", "surrogatepass")
+
+
+@functools.lru_cache(CACHED_QUESTIONS)
+def _user(text: str) -> Message:
+    """Return a question as a message; the same questions are asked after many materials."""
+    return Message.user(text)
 
 
 def _head(engine: ModelEngine, sitting: int, request: Request) -> str:

@@ -6,6 +6,7 @@ Understands DSPy's `ChatAdapter` and `JSONAdapter`.
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -46,13 +47,13 @@ def json_sections(text: str) -> dict[str, str]:
     return {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in value.items()}
 
 
-def read_question(text: str) -> tuple[dict[str, str], list[str], bool]:
+def read_question(text: str) -> tuple[dict[str, str], tuple[str, ...], bool]:
     """Return the input fields of the last message, the output fields it asks for, and whether as JSON."""
     for ask, as_json in ((CHAT_ASK, False), (JSON_ASK, True)):
         body, found, wish = text.rpartition(ask)
         if found:
             pattern = r"`(\w+)`" if as_json else r"`\[\[ ## (\w+) ## \]\]`"
-            names = [name for name in re.findall(pattern, "`" + wish) if name != "completed"]
+            names = tuple(name for name in re.findall(pattern, "`" + wish) if name != "completed")
             return chat_sections(body), names, as_json
     raise UserError(
         "a model in this process got a prompt that it cannot read; it understands dspy.ChatAdapter and "
@@ -76,18 +77,29 @@ class PromptReader:
 
     def __init__(self) -> None:
         self._by_identity: OrderedDict[tuple[int, ...], tuple[Request, Prompt]] = OrderedDict()
+        self._last: tuple[Request, Prompt] | None = None
 
     def read(self, request: Request) -> Prompt:
         """Return what `request` holds before its last message."""
+        last = self._last
+        if last is None or not _same_shared(last[0], request):
+            last = self._last = self._read(request)
+        return last[1]
+
+    def _read(self, request: Request) -> tuple[Request, Prompt]:
         key = (id(request.system), *map(id, request.messages[:-1]))
         hit = self._by_identity.get(key)
-        if hit is not None:
-            return hit[1]
-        prompt = _read_shared(request)
-        self._by_identity[key] = (request, prompt)  # the request keeps the identities of its parts alive
-        if len(self._by_identity) > CACHED_PROMPTS:
-            self._by_identity.popitem(last=False)
-        return prompt
+        if hit is None:
+            hit = self._by_identity[key] = (request, _read_shared(request))  # the request keeps its parts' ids
+            if len(self._by_identity) > CACHED_PROMPTS:
+                self._by_identity.popitem(last=False)
+        return hit
+
+
+def _same_shared(one: Request, other: Request) -> bool:
+    """Return whether all but the last message of two requests are the same objects."""
+    mine, theirs = one.messages, other.messages
+    return one.system is other.system and len(mine) == len(theirs) and all(map(operator.is_, mine[:-1], theirs[:-1]))
 
 
 def _read_shared(request: Request) -> Prompt:

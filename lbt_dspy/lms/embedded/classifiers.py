@@ -1,11 +1,14 @@
-"""Text classifiers fitted by scikit-learn on a handful of demonstrations; a question then costs microseconds.
+"""Text classifiers fitted on a handful of demonstrations as scikit-learn fits them; a question costs microseconds.
 
-All three are linear, so a fit is kept as a weight per hashed feature and a question is one gather and one product.
+All three are linear, so a fit is kept as a weight per hashed feature, and many questions are one gather and one sum.
+A fit takes a millisecond: scikit-learn's own checks of its input, once for each of thousands of prompts, would take
+several times that, so the few formulas are worked out in `fitting.py`, and tested against scikit-learn.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,23 +16,33 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
-import sklearn
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import ComplementNB
+from sklearn.feature_extraction.text import HashingVectorizer
 
+from lbt_dspy.lms.embedded.fitting import complement_bayes, inverse_frequencies, logistic, unit_rows
 from lbt_dspy.threads import one_thread
 
 FEATURES = 2**15
 CACHED_TEXTS = 50_000
 CACHED_FITS = 64
+CACHED_EXAMS = 8
 LEAST_SCALE = 1e-9
+LEAST_NORM = 1e-12
 
 
 class Features(NamedTuple):
     """The non-zero features of one text."""
 
+    ids: np.ndarray[Any, Any]
+    counts: np.ndarray[Any, Any]
+
+
+class Texts(NamedTuple):
+    """The non-zero features of several texts, one after the other."""
+
+    number: int
+    """Of texts."""
+    row: np.ndarray[Any, Any]
+    """Which text each feature is of."""
     ids: np.ndarray[Any, Any]
     counts: np.ndarray[Any, Any]
 
@@ -47,18 +60,20 @@ class Fit:
     scale: float = 1.0
     """Mean distance of a label's score from the labels' mean, over the demonstrations."""
 
-    def scores(self, features: Features) -> np.ndarray[Any, Any]:
-        """Return one score per label."""
-        raw = features.counts @ self.weights.take(features.ids, axis=0)
+    def scores(self, texts: Texts) -> np.ndarray[Any, Any]:
+        """Return one score per text and label, shape (texts, labels); a text's do not depend on the others."""
+        number, row, ids, counts = texts
+        weights = self.weights.take(ids, axis=0) * counts[:, None]
+        raw = np.stack([np.bincount(row, column, number) for column in weights.T], axis=1)
         if self.idf is not None:
-            weighted = self.idf.take(features.ids) * features.counts
-            raw = raw / max(float(np.sqrt(weighted @ weighted)), 1e-12)
+            norms = np.sqrt(np.bincount(row, (self.idf.take(ids) * counts) ** 2, number))
+            raw = raw / np.maximum(norms, LEAST_NORM)[:, None]
         return np.asarray(raw + self.bias)
 
-    def margins(self, features: Features) -> np.ndarray[Any, Any]:
+    def margins(self, texts: Texts) -> np.ndarray[Any, Any]:
         """Return the scores around their mean, in units in which classifiers of any kind can be added up."""
-        scores = self.scores(features)
-        return np.asarray((scores - scores.mean()) / self.scale)
+        scores = self.scores(texts)
+        return np.asarray((scores - scores.mean(axis=1, keepdims=True)) / self.scale)
 
 
 class TextClassifier:
@@ -74,6 +89,8 @@ class TextClassifier:
         char = {"analyzer": "char_wb", "ngram_range": (2, 4)} if kind == "chars" else {"ngram_range": (1, 1)}
         self._vectorizer = HashingVectorizer(n_features=FEATURES, alternate_sign=False, norm=None, **char)
         self._features: dict[str, Features] = {}
+        self.exam = functools.lru_cache(CACHED_EXAMS)(self.texts)
+        """As `texts`, the last ones cached: the sets of a round sit the same exam."""
         self._fits: OrderedDict[tuple[tuple[str, str], ...], Fit] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -88,39 +105,40 @@ class TextClassifier:
             self._features[text] = found
         return found
 
+    def texts(self, texts: tuple[str, ...]) -> Texts:
+        """Return the features of several texts."""
+        found = [self.features(text) for text in texts]
+        ids, counts = (np.concatenate(column) for column in zip(*found, strict=True))
+        return Texts(len(texts), np.repeat(np.arange(len(texts)), [len(one.ids) for one in found]), ids, counts)
+
     def fit(self, lessons: tuple[tuple[str, str], ...]) -> Fit:
         """Return the classifier fitted on (text, label) pairs (cached); they must hold two labels or more."""
         with self._lock:
             fit = self._fits.get(lessons)
             if fit is None:
-                with one_thread(), sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+                with one_thread():
                     fit = self._fits[lessons] = self._fit(lessons)
                 if len(self._fits) > CACHED_FITS:
                     self._fits.popitem(last=False)
             return fit
 
     def _fit(self, lessons: Sequence[tuple[str, str]]) -> Fit:
-        rows = [self.features(text) for text, _ in lessons]
-        labels = [label for _, label in lessons]
-        known = np.unique(np.concatenate([row.ids for row in rows]))
-        pointer = np.cumsum([0, *(len(row.ids) for row in rows)])
-        columns = np.searchsorted(known, np.concatenate([row.ids for row in rows]))
-        counts = sp.csr_matrix((np.concatenate([r.counts for r in rows]), columns, pointer), (len(rows), len(known)))
+        texts = self.texts(tuple(text for text, _ in lessons))
+        labels, classes = np.unique([label for _, label in lessons], return_inverse=True)
+        known, columns = np.unique(texts.ids, return_inverse=True)
+        rows = np.zeros((texts.number, len(known)))
+        rows[texts.row, columns] = texts.counts
         idf = None
         if self.kind == "bayes":
-            model = ComplementNB().fit(counts, labels)
-            coefficients, bias = model.feature_log_prob_, np.zeros(len(model.classes_))
+            coefficients, bias = complement_bayes(rows, classes), np.zeros(len(labels))
         else:
-            tfidf = TfidfTransformer().fit(counts)
-            model = LogisticRegression(class_weight="balanced")
-            model.fit(tfidf.transform(counts), labels)
-            coefficients, bias = model.coef_ * tfidf.idf_, model.intercept_
-            if len(model.classes_) == 2:
-                coefficients, bias = np.vstack([-coefficients, coefficients]), np.concatenate([-bias, bias])
+            frequencies = inverse_frequencies(rows)
+            coefficients, bias = logistic(unit_rows(rows * frequencies), classes)
+            coefficients *= frequencies
             idf = np.zeros(FEATURES)
-            idf[known] = tfidf.idf_
-        weights = np.zeros((FEATURES, len(model.classes_)))
+            idf[known] = frequencies
+        weights = np.zeros((FEATURES, len(labels)))
         weights[known] = coefficients.T
-        fit = Fit(labels=tuple(map(str, model.classes_)), weights=weights, idf=idf, bias=bias)
-        scale = float(np.mean([np.abs(fit.margins(row)) for row in rows]))
+        fit = Fit(labels=tuple(map(str, labels)), weights=weights, idf=idf, bias=bias)
+        scale = float(np.abs(fit.margins(texts)).mean())
         return dataclasses.replace(fit, scale=max(scale, LEAST_SCALE))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from dspy.lm15 import Request
@@ -23,6 +24,25 @@ from lbt_dspy.signatures import REFLECT_OUTPUT, REVISE_OUTPUT, UNREADABLE
 
 KINDS = ("words", "bayes", "chars")
 WORDS_NAMED = 6
+
+
+class _Asked(NamedTuple):
+    """One question, read back from its prompt."""
+
+    request: Request
+    prompt: Prompt
+    inputs: Mapping[str, str]
+    names: tuple[str, ...]
+    """Of the output fields."""
+    as_json: bool
+
+
+class _Judged(NamedTuple):
+    """How questions were judged in one output field."""
+
+    labels: list[str]
+    sure: list[dict[str, float]] | None = None
+    """The log-probability of each label, for each question; `None`: nothing was learned."""
 
 
 @functools.cache
@@ -48,41 +68,54 @@ class EmbeddedStudent(ModelEngine):
 
     def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
         """Answer the question in the prompt's last message."""
-        inputs, names, as_json = self._question(request.messages[-1].text or "")
-        scores = self._scores(request, inputs, names[0]) if request.config.logprobs is not None else {}
-        if scores and len(names) == 1:
-            values: dict[str, object] = {names[0]: max(scores, key=lambda label: scores[label])}
-        else:
-            values = self.fill(request, inputs, names)
-        text = write_answer(values, as_json)
-        if request.config.logprobs is None:
-            return Answer(text)
-        return Answer(text, logprobs=encode_label(text, str(values[names[-1]]), scores if len(names) == 1 else {}))
+        return next(self.answer_many([request]))
 
-    def _scores(self, request: Request, inputs: Mapping[str, str], name: str) -> dict[str, float]:
-        """Return the margin of each label, none where the demonstrations teach nothing."""
-        read = tuple(inputs)
-        fits = self._learned(self._reader.read(request), name, read)
-        return dict(zip(fits[0][1].labels, margins_of(fits, question_text(inputs, read)), strict=True)) if fits else {}
+    def answer_many(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """Answer requests in order; questions after the same demonstrations are classified together."""
+        asked = (_Asked(request, self._reader.read(request), *self._question(_text(request))) for request in requests)
+        for _, alike in itertools.groupby(asked, key=lambda one: (id(one.prompt), one.names, tuple(one.inputs))):
+            yield from self._answer_alike(list(alike))
 
-    def fill(self, request: Request, inputs: Mapping[str, str], names: list[str]) -> dict[str, object]:
-        """Return a value for each output field; the last one is the label."""
-        prompt = self._reader.read(request)
-        return {name: self._label(prompt, inputs, name, request.config.seed) for name in names}
+    def _answer_alike(self, asked: Sequence[_Asked]) -> Iterator[Answer]:
+        """Answer questions after the same demonstrations, with the same fields."""
+        names = asked[0].names
+        judged = {name: self._judge(asked, name) for name in names if self.classifies(names)}
+        sure = judged[names[0]].sure if len(judged) == 1 else None
+        for place, one in enumerate(asked):
+            values = {name: found.labels[place] for name, found in judged.items()} or self.write(one)
+            text = write_answer(values, one.as_json)
+            logprobs = None
+            if one.request.config.logprobs is not None:
+                label = str(values[names[-1]])
+                logprobs = encode_label(text, label, {label: 0.0} if sure is None else sure[place])
+            yield Answer(text, logprobs=logprobs)
 
-    def _label(self, prompt: Prompt, inputs: Mapping[str, str], name: str, seed: int | None) -> str:
-        read = tuple(inputs)
-        text = question_text(inputs, read)
+    def classifies(self, names: Sequence[str]) -> bool:
+        """Return whether the fields that a prompt asks for are labels."""
+        return True
+
+    def write(self, asked: _Asked) -> dict[str, object]:
+        """Return a value for each output field that is no label."""
+        raise NotImplementedError
+
+    def _judge(self, asked: Sequence[_Asked], name: str) -> _Judged:
+        """Return the label of each question in one output field, and how sure it is."""
+        prompt, read = asked[0].prompt, tuple(asked[0].inputs)
+        texts = [question_text(one.inputs, read) for one in asked]
         fits = self._learned(prompt, name, read)
         if fits:
-            return classify(fits, text)
+            known, margins = fits[0][1].labels, margins_of(fits, texts)
+            sure = [dict(zip(known, row, strict=True)) for row in log_softmax(margins).tolist()]
+            return _Judged([known[i] for i in margins.argmax(axis=1)], sure)
         options = prompt.options.get(name) or tuple(sorted({answered[name] for _, answered in prompt.demonstrations}))
         if not options:
             raise UserError(
                 f"the output field {name!r} has no options in the prompt and no demonstrations: an embedded model "
                 "classifies; declare the field as Literal[...]"
             )
-        return options[digest_int(seed, self.name, text) % len(options)]
+        seeds = [one.request.config.seed for one in asked]
+        tosses = [digest_int(seed, self.name, text) for seed, text in zip(seeds, texts, strict=True)]
+        return _Judged([options[toss % len(options)] for toss in tosses])
 
     def _learn(self, prompt: Prompt, name: str, read: tuple[str, ...]) -> list[tuple[TextClassifier, Fit]]:
         """Fit the classifiers on a prompt's demonstrations; none when these have fewer than two labels."""
@@ -112,20 +145,18 @@ class EmbeddedTeacher(EmbeddedStudent):
         super().__init__("embedded/teacher")
         self.kinds = KINDS
 
-    def fill(self, request: Request, inputs: Mapping[str, str], names: list[str]) -> dict[str, object]:
-        """Return a value for each output field."""
-        if names[:1] == [REFLECT_OUTPUT]:
-            cases = json.loads(inputs["failure_cases"])
-            answers = {REFLECT_OUTPUT: reflect(json.loads(inputs["exemplars"]), cases), "kind": kind_of_mistake(cases)}
-            return {name: answers[name] for name in names}
-        if names == [REVISE_OUTPUT]:
-            return {REVISE_OUTPUT: self._revise(request, inputs)}
-        return super().fill(request, inputs, names)
+    def classifies(self, names: Sequence[str]) -> bool:
+        """Return whether the fields that a prompt asks for are labels."""
+        return names[:1] != (REFLECT_OUTPUT,) and names != (REVISE_OUTPUT,)
 
-    def _revise(self, request: Request, inputs: Mapping[str, str]) -> list[dict[str, str]]:
-        exemplars, cases = json.loads(inputs["exemplars"]), json.loads(inputs["failure_cases"])
-        rng = stream(request.config.seed or 0, "embedded revision", request.messages[-1].text)
-        return swap_cases(exemplars, cases, rng)
+    def write(self, asked: _Asked) -> dict[str, object]:
+        """Return a reflection or a revision."""
+        exemplars, cases = json.loads(asked.inputs["exemplars"]), json.loads(asked.inputs["failure_cases"])
+        if asked.names == (REVISE_OUTPUT,):
+            rng = stream(asked.request.config.seed or 0, "embedded revision", _text(asked.request))
+            return {REVISE_OUTPUT: swap_cases(exemplars, cases, rng)}
+        answers = {REFLECT_OUTPUT: reflect(exemplars, cases), "kind": kind_of_mistake(cases)}
+        return {name: answers[name] for name in asked.names}
 
     @classmethod
     def load_state(cls, state: dict[str, Any]) -> EmbeddedTeacher:
@@ -133,24 +164,33 @@ class EmbeddedTeacher(EmbeddedStudent):
         return cls()
 
 
-def classify(fits: Sequence[tuple[TextClassifier, Fit]], text: str) -> str:
-    """Return the label with the largest margin, added up over the classifiers."""
-    return fits[0][1].labels[int(np.argmax(margins_of(fits, text)))]
-
-
-def margins_of(fits: Sequence[tuple[TextClassifier, Fit]], text: str) -> np.ndarray[Any, Any]:
-    """Return the labels' margins, added up over the classifiers."""
-    margins = [fit.margins(source.features(text)) for source, fit in fits]
+def margins_of(fits: Sequence[tuple[TextClassifier, Fit]], texts: Sequence[str]) -> np.ndarray[Any, Any]:
+    """Return the labels' margins, shape (texts, labels), added up over the classifiers."""
+    margins = [fit.margins(source.exam(tuple(texts))) for source, fit in fits]
     return margins[0] if len(margins) == 1 else np.sum(margins, axis=0)
 
 
-def encode_label(text: str, label: str, scores: Mapping[str, float]) -> str:
-    """Return an answer's log-probabilities: certain but for the label, whose probabilities are a softmax of scores."""
+def log_softmax(margins: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return log-probabilities, shape (texts, labels)."""
+    below = margins - margins.max(axis=1, keepdims=True)
+    return np.asarray(below - np.log(np.exp(below).sum(axis=1, keepdims=True)))
+
+
+def encode_label(text: str, label: str, sure: Mapping[str, float]) -> str:
+    """Return an answer's log-probabilities: certain but for the label, whose probabilities are given."""
+    head, tail = _around(text, label)
+    return f"{head}{encode([(label, sure[label], sure)])[1:-1]}{tail}"
+
+
+@functools.lru_cache(maxsize=256)
+def _around(text: str, label: str) -> tuple[str, str]:
+    """Return the log-probabilities of what an answer has before and after its label, as they stand around its own."""
     before, _, after = text.rpartition(label)
-    values = np.array(list(scores.values())) if scores else np.zeros(1)
-    logs = values - values.max() - np.log(np.exp(values - values.max()).sum())
-    top = dict(zip(scores, map(float, logs), strict=True)) if scores else {label: 0.0}
-    return encode([(before, 0.0, {}), (label, top.get(label, 0.0), top), (after, 0.0, {})])
+    return f"{encode([(before, 0.0, {})])[:-1]}, ", f", {encode([(after, 0.0, {})])[1:]}"
+
+
+def _text(request: Request) -> str:
+    return request.messages[-1].text or ""
 
 
 def reflect(exemplars: list[dict[str, str]], cases: list[dict[str, Any]]) -> str:

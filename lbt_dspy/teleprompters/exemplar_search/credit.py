@@ -104,8 +104,9 @@ class Credit:
         shared = weighted.sum(axis=0)
         ease = EASE_SHARE / (1 - EASE_SHARE) / float(weight.mean())
         shrink = 1 / (1 / ease + float(weight.sum()))
-        self._precision += weighted.T @ rows - shrink * np.outer(shared, shared)
-        self._target += weighted.T @ scores - shrink * shared * float(weight @ scores)
+        with one_thread():
+            self._precision += weighted.T @ rows - shrink * np.outer(shared, shared)
+            self._target += weighted.T @ scores - shrink * shared * float(weight @ scores)
         self.exams += rows[:, 1:].sum(axis=0).astype(int)
         self.scored += len(exam)
         self._variances += [(seen.variance, seen.measured) for seen in exam]

@@ -46,6 +46,8 @@ class Answered:
     """One measured sitting."""
 
     gold: dspy.Example
+    label: str
+    """The reference label."""
     prediction: dspy.Prediction | None
     """`None`: unreadable."""
     probabilities: Mapping[str, float] | None
@@ -77,7 +79,7 @@ def score_sets(
     scored = []
     for exemplar_set, exam, by_reader in zip(sets, exams, reports, strict=True):
         golds = [problem.example for problem in exam.problems]
-        answers = [answered(golds, report) for report in by_reader]
+        answers = [answered(room, golds, report) for report in by_reader]
         complete = all(answers)
         scored.append(
             ScoredSet(
@@ -86,7 +88,7 @@ def score_sets(
                 coverage=sum(report.coverage for report in by_reader) / len(by_reader),
                 measured=sum(map(len, answers)) // len(answers),
                 examples=len(selection.examples),
-                variance=sum(jackknife(room, a, score) for a in answers) / len(answers) ** 2
+                variance=sum(jackknife(a, score) for a in answers) / len(answers) ** 2
                 if variance and complete
                 else None,
             )
@@ -106,20 +108,20 @@ def scorer(room: Classroom, metric: Metric, shares: Mapping[str, float], kind: s
     """
 
     def counted(answers: Sequence[Answered]) -> list[Answered]:
-        repeats = repetitions(Counter(room.label_of(a.gold) for a in answers), shares)
-        return [a for a in answers for _ in range(repeats[room.label_of(a.gold)])]
+        repeats = repetitions(Counter(a.label for a in answers), shares)
+        return [a for a in answers for _ in range(repeats[a.label])]
 
     def by_metric(answers: Sequence[Answered]) -> float:
         every = counted(answers)
         return float(metric([a.gold for a in every], [a.prediction for a in every]))
 
     def by_expected(answers: Sequence[Answered]) -> float:
-        times = repetitions(Counter(room.label_of(a.gold) for a in answers), shares)
+        times = repetitions(Counter(a.label for a in answers), shares)
         return float(
             metric.expected(  # type: ignore[attr-defined]
                 [a.gold for a in answers],
                 [distribution(room, a) for a in answers],
-                [times[room.label_of(a.gold)] for a in answers],
+                [times[a.label] for a in answers],
             )
         )
 
@@ -127,7 +129,7 @@ def scorer(room: Classroom, metric: Metric, shares: Mapping[str, float], kind: s
         every = counted(answers)
         if all(a.probabilities is None for a in every if a.prediction is not None):
             raise UserError("the replies have no log-probabilities; use scoring='metric'")
-        values = [log_likelihood(a.probabilities or {}, room.label_of(a.gold)) for a in every]
+        values = [log_likelihood(a.probabilities or {}, a.label) for a in every]
         return sum(values) / len(values)
 
     return {"metric": by_metric, "expected": by_expected, "likelihood": by_likelihood}[kind]
@@ -141,11 +143,12 @@ def distribution(room: Classroom, answer: Answered) -> Mapping[str, float] | Non
     return {label: 1.0} if label in room.labels else None
 
 
-def answered(golds: Sequence[dspy.Example], report: ExamReport) -> list[Answered]:
+def answered(room: Classroom, golds: Sequence[dspy.Example], report: ExamReport) -> list[Answered]:
     """Return the measured sittings; a lost one is out."""
     return [
         Answered(
             gold=gold,
+            label=room.label_of(gold),
             prediction=None if row[0].fields is None else dspy.Prediction(**row[0].fields),
             probabilities=row[0].probabilities,
         )
@@ -154,12 +157,12 @@ def answered(golds: Sequence[dspy.Example], report: ExamReport) -> list[Answered
     ]
 
 
-def jackknife(room: Classroom, answers: Sequence[Answered], score: Scorer) -> float:
+def jackknife(answers: Sequence[Answered], score: Scorer) -> float:
     """Return the variance of a score over draws of examples: grouped jackknife (Efron and Tibshirani 1993, chapter 11).
 
     Groups hold the labels in turn, so that leaving one out leaves all labels in.
     """
-    ordered = sorted(answers, key=lambda a: room.label_of(a.gold))
+    ordered = sorted(answers, key=lambda a: a.label)
     groups = min(GROUPS, len(ordered))
     if groups < 2:
         return 0.0
