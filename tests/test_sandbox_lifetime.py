@@ -91,8 +91,9 @@ print(run_program("def f(): return 1", ["assert f() == 1"], isolation={held!r}).
 
 
 GRADER = """
-import json, sys
+import json, signal, sys
 from lbt_dspy.metrics.sandbox import Limits, run_program
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job would ignore
 isolation, program, test = json.loads(sys.argv[1])
 run_program("", ["pass"], isolation=isolation)
 print("ready", flush=True)
