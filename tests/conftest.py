@@ -103,6 +103,11 @@ def short_waits(monkeypatch):
     monkeypatch.setattr(payment, "FIRST_WAIT", 0.01)
 
 
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: a test that waits for a server leaves its core to others."""
+    return (os.cpu_count() or 1) + 1
+
+
 OURS = tuple(str(ROOT / folder) for folder in ("lbt_dspy", "metrics", "programs", "benchmarks"))
 _warned = []
 

@@ -79,6 +79,7 @@ def results_of(folder):
     return json.loads((folder / "results.json").read_text())
 
 
+@pytest.mark.slow
 def test_teaching_beats_visible_tests_and_lossless_exams_give_the_answers_of_full_ones(school, server):
     calls = {}
     for schedule in ("full", "lossless"):
@@ -156,7 +157,8 @@ def test_self_debug_mends_programs_of_teacher_and_students(school, server, capsy
     assert all(set(line["inputs"]) >= {"question", "visible"} for line in mended)
 
 
-@pytest.mark.parametrize("rounds", ["0", pytest.param("1", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", ["0", "1"])
 def test_the_budget_stops_a_run_and_resume_pays_nothing_twice(rounds, school, server, capsys):
     folder = school / "run"
     with server("--answers", str(school / "answers.json")) as base_url:
@@ -186,6 +188,7 @@ def test_programs_that_misbehave_are_wrong_and_the_run_goes_on(school, server):
     assert {entry["name"]: entry["value"] for entry in results_of(school / "run")["results"]}["max"] == 0
 
 
+@pytest.mark.slow
 def test_all_schedules_are_replayed_and_marks_by_evidence_are_left_out(school, server):
     with server("--answers", str(school / "answers.json")) as base_url:
         more = ["--schedule", "all", "--limit", "2", "--seeds", "0,1", "--out", str(school / "run")]

@@ -46,6 +46,7 @@ def test_every_flag_that_the_docs_name_exists():
                 assert set(re.findall(r"(?<!\S)--[a-z-]+", line)) <= set().union(*named), line
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_on_new_tasks_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "desk", raising=False)

@@ -213,6 +213,7 @@ def accuracy(found, classroom):
     return sum(f.prediction.answer == e.answer for f, e in pairs) / len(found)
 
 
+@pytest.mark.slow
 def test_it_chooses_better_than_the_vote_and_schedules_lose_nothing(classroom):
     program = rerank(classroom, ledger=Ledger())
     accounts = {schedule: Account() for schedule in ("full", "lossless", "confident")}

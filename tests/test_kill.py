@@ -26,7 +26,7 @@ from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 
 SITTINGS = 2000
-KILLS = 20
+KILLS = {"lean": 20, "litellm": 8}
 WORKERS = 32
 LATENCY = 0.01
 LEFT = 200
@@ -137,10 +137,10 @@ def killed(replies, journal, *run):
     return counts(journal)
 
 
-def moments(seed):
+def moments(seed, kills):
     """Draw how many replies the journal is to hold at each kill, one in each equal part of the run."""
-    rng, part = random.Random(seed), (SITTINGS - LEFT) // KILLS
-    return [rng.randrange(part * i, part * (i + 1)) for i in range(KILLS)]
+    rng, part = random.Random(seed), (SITTINGS - LEFT) // kills
+    return [rng.randrange(part * i, part * (i + 1)) for i in range(kills)]
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_a_killed_run_asks_nothing_again_that_its_journal_holds(recording, tmp_p
     Journal(journal).close()
     lost = []
     now = counts(journal)
-    for moment in moments(f"{client} {sittings}"):
+    for moment in moments(f"{client} {sittings}", KILLS[client]):
         held, before = texts_of(journal), len(server.answered)
         now = killed(max(moment, now.replies + 1), journal, url, client, questions, sittings)
         lost.append(now.sent - now.attempts - sum(lost))

@@ -337,6 +337,7 @@ def references(data_dir):
             yield str(row["answer"]).split("####")[-1].strip()
 
 
+@pytest.mark.slow
 def test_references_are_right_answers_to_themselves(data_dir):
     answers = set(references(data_dir))
     assert len(answers) > 1000
@@ -351,6 +352,7 @@ def test_hand_graded_outputs(data_dir):
     assert sum(mark and not correct for mark, correct in marks) <= 1
 
 
+@pytest.mark.slow
 def test_votes_on_recorded_word_problems(data_dir):
     answers, gold = defaultdict(Counter), {}
     for path in sorted((data_dir / "recorded_gsm8k").glob("*.jsonl")):
@@ -427,6 +429,7 @@ def test_the_import_is_light():
 ASKS = "from lbt_dspy.metrics import math_answer as m; from lbt_dspy.metrics.math_pool import workers as w\n"
 
 
+@pytest.mark.slow
 def test_processes_end_with_the_program():
     done = run(ASKS + "m.key('2\\\\sqrt{2}'); print(w.server.process.pid)")
     pids = [int(pid) for pid in done.stdout.split()]
@@ -436,12 +439,14 @@ def test_processes_end_with_the_program():
             os.kill(pid, 0)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_replaced():
     done = run(ASKS + "a = m.key('\\\\sqrt{8}'); w.server.process.kill(); print(a, m.key('2\\\\sqrt{2}'))")
     one, other = done.stdout.split()
     assert one == other
 
 
+@pytest.mark.slow
 def test_a_fork_asks_processes_of_its_own():
     script = (
         "import os; a = m.key('\\\\sqrt{8}'); p = os.fork(); b = m.key('2\\\\sqrt{2}'); print(a == b)\nif p: os.wait()"

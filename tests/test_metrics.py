@@ -63,6 +63,7 @@ def test_a_method_against_itself_differs_by_nothing():
     assert (differences["x", "y"].low, differences["x", "y"].high) == (0, 0)
 
 
+@pytest.mark.slow
 def test_intervals_match_a_plain_bootstrap():
     """Against an independent loop over resamples with scikit-learn."""
     rng = np.random.default_rng(0)

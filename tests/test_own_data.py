@@ -254,10 +254,14 @@ def test_a_program_that_does_not_return_the_label_is_the_users_mistake(folder, c
     assert "the program's prediction has no field 'label', only topic; return it too" in err
 
 
-PROGRAM_CASES = [("desk:Desk", "classify"), ("desk:Single", None), ("desk:ready", None), ("desk:plain", None)]
+PROGRAM_CASES = [
+    ("desk:Desk", "classify"),
+    *(pytest.param(spec, None, marks=pytest.mark.slow) for spec in ("desk:Single", "desk:ready")),
+    ("desk:plain", None),
+]
 
 
-@pytest.mark.parametrize(("spec", "predictor"), PROGRAM_CASES, ids=[spec for spec, _ in PROGRAM_CASES])
+@pytest.mark.parametrize(("spec", "predictor"), PROGRAM_CASES)
 def test_a_program_of_ones_own_learns_one_predictor(spec, predictor, folder, capsys):
     words = [*OWN, *SMALL, "--program", spec, *(("--predictor", predictor) if predictor else ())]
     code, planned, _ = run(*words, "--dry-run", capsys=capsys)

@@ -91,6 +91,7 @@ def paired(lessons, options):
     return preference_pairs(lessons, **{**options, "weight": float(options["weight"]), "gap": float(options["gap"])})
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(lessons=problems(), options=OPTIONS)
 def test_every_pair_is_one_that_may_be(lessons, options):

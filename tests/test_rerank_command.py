@@ -105,9 +105,8 @@ def test_questions_with_too_few_exam_problems_are_counted(school, capsys):
     assert students[2] == f"{QUESTIONS * 12 * 3 * 3:,}"  # 12 lessons, the 3 problems that there are, 3 sittings
 
 
-@pytest.mark.parametrize(
-    ("client", "other"), [("lean", "litellm"), pytest.param("litellm", "lean", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("client", "other"), [("lean", "litellm"), ("litellm", "lean")])
 def test_the_budget_stops_a_run_and_resume_pays_nothing_twice(client, other, school, server, capsys):
     """Though it goes on through another client."""
     folder = school / "run"

@@ -203,6 +203,7 @@ def test_a_routed_model_is_not_written_at_all(tmp_path, monkeypatch):
         assert path.is_dir() or SECRET.encode() not in path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_whole_program_is_loaded_with_its_students_by_name(tmp_path, examples):
     program = LbTRerank(
         exam_students=[embedded_lm(name) for name in STUDENTS[:2]], exam=Fixed(examples[::7], problems=3),

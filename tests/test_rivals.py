@@ -61,6 +61,7 @@ def test_a_search_stays_within_its_calls_and_never_loses_its_best(name, race, mo
     assert all(len(c.program.demos) <= 4 and c.program.lm is None for c in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["few-shot", *SEARCHES])
 def test_one_seed_one_result_and_another_seed_another(name, race):
     first, again, other = (race(name, seed=seed) for seed in (0, 0, 1))
@@ -103,6 +104,7 @@ def test_a_small_validation_set_is_evaluated_whole(race, examples):
     assert 380 < found[-1].calls <= 400
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_or_logged_and_all_is_restored(race, capfd, caplog):
     levels = optuna.logging.get_verbosity(), logging.root.manager.disable
     for name in SEARCHES:
@@ -181,6 +183,7 @@ def test_a_meter_counts_every_request_and_refuses_the_next(examples):
     assert isinstance(engine._inner, EmbeddedTeacher)
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_is_asked_no_more_than_the_budget(server, race):
     """In threads; an empty answer is asked for again as JSON, which is a call too."""
     with server("--empty", "0.1") as url:
@@ -192,6 +195,7 @@ def test_a_server_that_fails_is_asked_no_more_than_the_budget(server, race):
     assert found[-1].calls > 60 * len(found)
 
 
+@pytest.mark.slow
 def test_mipro_goes_on_when_all_it_sampled_has_been_evaluated(race, monkeypatch):
     """With four sets and more full evaluations than that; MIPROv2 itself raises a ValueError here."""
     monkeypatch.setattr(rivals, "demo_sets_within", lambda calls, examples: 4)

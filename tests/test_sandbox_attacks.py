@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from string import Template
 
 import psutil
 import pytest
+from filelock import FileLock
 
 from lbt_dspy.metrics.sandbox import Limits, run_program, run_script
 
@@ -90,8 +92,20 @@ def host(tmp_path_factory):
             "home": home,
         }
         del os.environ["LBT_ATTACK"]
-    for left in WEAK_LEAVES:
-        Path(left).unlink(missing_ok=True)
+
+
+WEAK_ONES_ARE_SLOW = pytest.mark.parametrize(
+    "isolation", ["bubblewrap", pytest.param("weak", marks=pytest.mark.slow)], indirect=True
+)
+
+
+@pytest.fixture
+def _alone():
+    """What attacks leave on the host must be seen by no other process that runs these tests."""
+    with FileLock(Path(tempfile.gettempdir()) / "lbt-sandbox-attacks.lock"):
+        yield
+        for left in WEAK_LEAVES:
+            Path(left).unlink(missing_ok=True)
 
 
 def armed(program, host):
@@ -136,6 +150,8 @@ def test_there_are_enough_attacks():
 
 
 @pytest.mark.parametrize("name", names(ATTACKS))
+@WEAK_ONES_ARE_SLOW
+@pytest.mark.usefixtures("_alone")
 def test_no_attack_succeeds(isolation, host, name):
     if isolation == "weak" and name in TOO_DANGEROUS and not ROOT:
         pytest.skip("under the weak isolation, as the same user, it would kill these tests")
@@ -154,6 +170,8 @@ def test_no_attack_succeeds(isolation, host, name):
 
 
 @pytest.mark.parametrize("name", names(SCRIPTS))
+@WEAK_ONES_ARE_SLOW
+@pytest.mark.usefixtures("_alone")
 def test_no_script_forges_its_output(isolation, host, name):
     run_script("print(4)", [("2", "4")], limits=LIMITS, isolation=isolation)
     verdict, took, suspects = graded(run_script, SCRIPTS[name], [("2", "4")], isolation=isolation)

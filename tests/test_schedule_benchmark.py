@@ -75,6 +75,7 @@ def small(monkeypatch):
     monkeypatch.setattr(schedule_runs, "SIZES", {24: 1, 32: 2})
 
 
+@pytest.mark.slow
 def test_the_benchmark_runs_and_repeats(small, tmp_path, capsys):
     def content(name):
         assert main(["--problems", "4", "--seed", "7", "--json", str(tmp_path / name)]) == 0

@@ -109,6 +109,7 @@ def test_clients_take_turns():
     assert len(orders) == 3
 
 
+@pytest.mark.slow
 def test_throughput_runs(one_process, echo, tmp_path, capsys):
     file = tmp_path / "t.json"
     flags = ["--concurrency", "3,2", "--requests", "12", "--repeats", "1", "--server", f"{echo}/", "--json", str(file)]

@@ -70,6 +70,7 @@ def test_a_dry_run_counts_calls_and_needs_no_training(tmp_path, capsys):
     assert f"{students:,}" in out
 
 
+@pytest.mark.slow
 def test_pairs_are_exported_without_the_extra(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(dpo_settings, "NEEDED", ("nowhere_to_be_found",))
     folder = tmp_path / "run"
@@ -108,6 +109,7 @@ def school(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_pairs_of_a_run_of_m1_ask_only_what_its_exams_left_open(school, server, capsys):
     with server("--answers", str(school / "answers.json")) as base_url:
         models = ["--teacher", f"hosted_vllm/t@{base_url}", "--students", f"hosted_vllm/s@{base_url}"]

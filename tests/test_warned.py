@@ -123,6 +123,7 @@ def test_clients_give_the_same_when_every_warning_is_an_error(client, program, m
         assert answered() == expected == ([(1.0, None, {"label": "Yes"})] * 6, 6)
 
 
+@pytest.mark.slow
 def test_a_whole_run_where_every_warning_is_an_error(tmp_path):
     """Nothing that is imported, and nothing that a run does, fails by it."""
     command = [
