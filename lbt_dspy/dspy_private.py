@@ -31,6 +31,8 @@ __all__ = [
 CUSTOM_TYPE = "<<CUSTOM-TYPE"
 """How a text begins that DSPy's adapters read as something else than text, such as a picture."""
 
+KEPT = tuple(field.name for field in dataclasses.fields(Request) if field.name != "messages")
+
 
 def chat_body(request: Request) -> dict[str, Any]:
     """Return a request as the JSON body of OpenAI's chat API, but for its model."""
@@ -45,8 +47,8 @@ def with_last_message(request: Request, message: Message) -> Request:
     `dataclasses.replace` would check all messages anew, once for each of the many questions that share the others.
     """
     changed = object.__new__(Request)
-    for field in dataclasses.fields(Request):
-        object.__setattr__(changed, field.name, getattr(request, field.name))
+    for name in KEPT:
+        object.__setattr__(changed, name, getattr(request, name))
     object.__setattr__(changed, "messages", (*request.messages[:-1], message))
     return changed
 

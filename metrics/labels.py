@@ -70,14 +70,22 @@ class LabelMetric(ABC):
             probabilities: As many distributions over the labels; what is missing to 1 is no label, as is `None`.
             repeats: How often each example counts; once when not given.
         """
+        return self.expected_each(golds, probabilities, [[1] * len(golds) if repeats is None else repeats])[0]
+
+    def expected_each(
+        self,
+        golds: Sequence[Mapping[str, Any]],
+        probabilities: Sequence[Mapping[str, float] | None],
+        repeats: Sequence[Sequence[int]],
+    ) -> list[float]:
+        """Return `expected` for each way to count the examples; 0 leaves one out."""
         index = {label: i for i, label in enumerate(self.labels)}
-        rows = np.array([index[str(gold[self.field])] for gold in golds])
+        hot = np.zeros((len(golds), len(index)))
+        hot[np.arange(len(golds)), [index[str(gold[self.field])] for gold in golds]] = 1
         shares = np.array([[(given or {}).get(label, 0.0) for label in self.labels] for given in probabilities])
         answers = np.column_stack([shares, np.maximum(0.0, 1 - shares.sum(axis=1))])
-        if repeats is not None:
-            answers *= np.array(repeats)[:, None]
-        counts = np.stack([answers[rows == i].sum(axis=0) for i in range(len(self.labels))])
-        return float(self.of_confusion(counts))
+        counts = np.einsum("we,er,ea->wra", np.array(repeats, float), hot, answers, optimize=False)
+        return [float(value) for value in np.atleast_1d(self.of_confusion(counts))]
 
     def one_hot(self, cells: Sequence[tuple[str, str | None]]) -> Array:
         """Return shape (len(cells), labels, labels + 1): 1 at (reference, answer); the last answer is "none".

@@ -176,7 +176,7 @@ def _translated(error: Exception) -> Exception:
     """Return DSPy's error for LiteLLM's, with what LiteLLM keeps elsewhere: Retry-After, and who failed."""
     mapped = lm15_error(error)
     if isinstance(mapped, lm15.LM15Error):
-        mapped.deployment = failed_deployment(error)  # type: ignore[attr-defined]
+        mapped.deployment = failed_deployment(error)
         if mapped.retry_after is None:
             mapped.retry_after = retry_after_seconds(response_header(error, "retry-after"))
     return mapped

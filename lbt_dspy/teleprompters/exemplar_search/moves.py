@@ -25,15 +25,15 @@ def random_set(
     return ExemplarSet(exemplars=tuple(drawn), origin=f"random set {number}")
 
 
-def problems_for(room: Classroom, exemplar_set: ExemplarSet, examples: Sequence[dspy.Example]) -> list[ExamProblem]:
-    """Return the examples as exam problems, without those that the set itself gives away."""
-    own = {room.inputs_of(exemplar) for exemplar in exemplar_set.exemplars}
-    return [ExamProblem(example=example) for example in examples if room.inputs_of(example) not in own]
-
-
 def exams_for(room: Classroom, sets: Sequence[ExemplarSet], examples: Sequence[dspy.Example]) -> list[Exam]:
-    """Return one exam per set."""
-    return [Exam(material=s.exemplars, problems=problems_for(room, s, examples)) for s in sets]
+    """Return one exam per set: the examples without those that the set itself gives away."""
+    problems = [(room.inputs_of(example), ExamProblem(example=example)) for example in examples]
+    exams = []
+    for exemplar_set in sets:
+        own = {room.inputs_of(exemplar) for exemplar in exemplar_set.exemplars}
+        left = [problem for inputs, problem in problems if inputs not in own]
+        exams.append(Exam(material=exemplar_set.exemplars, problems=left))
+    return exams
 
 
 def find_cases(

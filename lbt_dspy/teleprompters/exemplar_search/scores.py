@@ -7,9 +7,11 @@ to restore the shares of the data.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dspy
 
@@ -48,8 +50,8 @@ class Answered:
     gold: dspy.Example
     label: str
     """The reference label."""
-    prediction: dspy.Prediction | None
-    """`None`: unreadable."""
+    fields: Mapping[str, Any] | None
+    """Of the answer; `None`: unreadable."""
     probabilities: Mapping[str, float] | None
     """Of each label, where they were asked for and could be read."""
 
@@ -113,33 +115,57 @@ def scorer(room: Classroom, metric: Metric, shares: Mapping[str, float], kind: s
 
     def by_metric(answers: Sequence[Answered]) -> float:
         every = counted(answers)
-        return float(metric([a.gold for a in every], [a.prediction for a in every]))
-
-    def by_expected(answers: Sequence[Answered]) -> float:
-        times = repetitions(Counter(a.label for a in answers), shares)
-        return float(
-            metric.expected(  # type: ignore[attr-defined]
-                [a.gold for a in answers],
-                [distribution(room, a) for a in answers],
-                [times[a.label] for a in answers],
-            )
-        )
+        predictions = [None if a.fields is None else dspy.Prediction(**a.fields) for a in every]
+        return float(metric([a.gold for a in every], predictions))
 
     def by_likelihood(answers: Sequence[Answered]) -> float:
         every = counted(answers)
-        if all(a.probabilities is None for a in every if a.prediction is not None):
+        if all(a.probabilities is None for a in every if a.fields is not None):
             raise UserError("the replies have no log-probabilities; use scoring='metric'")
         values = [log_likelihood(a.probabilities or {}, a.label) for a in every]
         return sum(values) / len(values)
 
-    return {"metric": by_metric, "expected": by_expected, "likelihood": by_likelihood}[kind]
+    if kind == "expected":
+        return ExpectedScore(room, metric, shares)
+    return by_metric if kind == "metric" else by_likelihood
+
+
+class ExpectedScore:
+    """The metric of the answers' label probabilities; each label counts as its share in the data.
+
+    Args:
+        room: Knows the labels.
+        metric: Has `expected`.
+        shares: Of the labels in the data.
+    """
+
+    def __init__(self, room: Classroom, metric: Any, shares: Mapping[str, float]) -> None:
+        self._room = room
+        self._metric = metric
+        self._shares = shares
+
+    def __call__(self, answers: Sequence[Answered]) -> float:
+        """Return the score of answers."""
+        return self.each(answers, [[True] * len(answers)])[0]
+
+    def each(self, answers: Sequence[Answered], kept: Sequence[Sequence[bool]]) -> list[float]:
+        """Return the score of each part of answers."""
+        golds, likely = [a.gold for a in answers], [distribution(self._room, a) for a in answers]
+        labels = [a.label for a in answers]
+        repeats = []
+        for part in kept:
+            times = repetitions(Counter(itertools.compress(labels, part)), self._shares)
+            repeats.append([times[label] if keep else 0 for label, keep in zip(labels, part, strict=True)])
+        if hasattr(self._metric, "expected_each"):
+            return list(self._metric.expected_each(golds, likely, repeats))
+        return [float(self._metric.expected(golds, likely, counts)) for counts in repeats]
 
 
 def distribution(room: Classroom, answer: Answered) -> Mapping[str, float] | None:
     """Return an answer's label probabilities; where there are none, the answer is certain."""
-    if answer.prediction is None or answer.probabilities is not None:
+    if answer.fields is None or answer.probabilities is not None:
         return answer.probabilities
-    label = str(answer.prediction[room.label_field])
+    label = str(answer.fields[room.label_field])
     return {label: 1.0} if label in room.labels else None
 
 
@@ -149,7 +175,7 @@ def answered(room: Classroom, golds: Sequence[dspy.Example], report: ExamReport)
         Answered(
             gold=gold,
             label=room.label_of(gold),
-            prediction=None if row[0].fields is None else dspy.Prediction(**row[0].fields),
+            fields=row[0].fields,
             probabilities=row[0].probabilities,
         )
         for gold, row in zip(golds, report.sittings, strict=True)
@@ -166,7 +192,11 @@ def jackknife(answers: Sequence[Answered], score: Scorer) -> float:
     groups = min(GROUPS, len(ordered))
     if groups < 2:
         return 0.0
-    left_out = [score([a for i, a in enumerate(ordered) if i % groups != g]) for g in range(groups)]
+    kept = [[i % groups != g for i in range(len(ordered))] for g in range(groups)]
+    if isinstance(score, ExpectedScore):
+        left_out = score.each(ordered, kept)
+    else:
+        left_out = [score(list(itertools.compress(ordered, part))) for part in kept]
     mean = sum(left_out) / groups
     return (groups - 1) / groups * sum((value - mean) ** 2 for value in left_out)
 
