@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import shlex
@@ -99,6 +100,7 @@ def make_run(job: Job, ledger: Ledger, folder: Path, json_path: str | None, prog
     from lbt_dspy.benchmarks.console import console
     from lbt_dspy.errors import BudgetSpentError, ModelUnreachableError
 
+    gc.freeze()  # what was imported lives as long as the process: it need not be looked at again and again
     start = time.monotonic()
     again = f"lbt --resume {shlex.quote(str(folder))}"
     try:

@@ -112,7 +112,7 @@ class Journal:
         """
         digests: dict[str, bytes] = {}
         values = []
-        for key, (text, *others) in rows:
+        for key, (text, *others) in sorted(rows, key=_key_of):  # neighbours in the file are written together
             if text is not None and text not in digests:
                 digests[text] = _digest(text)
             values.append((key, None if text is None else digests[text], *others))
@@ -212,6 +212,10 @@ class Journal:
         for role, lm, key, *reply in old:
             self.record(role, lm, [(key, Reply._make(reply))])
         self._db.execute("DROP TABLE reply_before")
+
+
+def _key_of(row: tuple[bytes, Reply]) -> bytes:
+    return row[0]
 
 
 def writable(text: str) -> str:

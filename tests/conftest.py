@@ -24,6 +24,10 @@ SERVER = Path(os.environ.get("LBT_TEST_SERVER", ROOT.parent / "shared" / "tools"
 DATA = Path(os.environ.get("LBT_DATA_DIR", ROOT.parent / "shared" / "data"))
 
 
+PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+"""How many of these tests run at once, and share the folder of temporary files."""
+
+
 @functools.cache
 def why_not(isolation):
     """Why that sandbox does not work here."""

@@ -26,7 +26,7 @@ from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 
 SITTINGS = 2000
-KILLS = {"lean": 20, "litellm": 8}
+KILLS = {"lean": 20, "litellm": 5}
 WORKERS = 32
 LATENCY = 0.01
 LEFT = 200

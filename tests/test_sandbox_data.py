@@ -14,6 +14,9 @@ from lbt_dspy.metrics.sandbox import Limits, run_program
 SLOW_IN_PLAIN_PYTHON = {33, 59, 64, 80, 81, 82, 83}
 """LeetCode references that do not pass in plain Python within 20 s and 2 GiB."""
 
+STEPS = {"bubblewrap": 1, "weak": 3}
+"""The weak isolation differs in what it keeps apart, not in how it grades: every third will do."""
+
 
 def rows(path):
     with path.open(encoding="utf-8") as file:
@@ -53,8 +56,8 @@ def test_every_leetcode_reference_passes_that_does_in_plain_python(data_dir, iso
 
     found = rows(data_dir / "leetcode_newfacade" / "v0.3.1-test.jsonl")
     quick = [row for number, row in enumerate(found) if number not in SLOW_IN_PLAIN_PYTHON]
-    verdicts = all_at_once(grade, quick)
-    assert len(verdicts) == 221
+    assert len(quick) == 221
+    verdicts = all_at_once(grade, quick[:: STEPS[isolation]])
     assert [verdict.error for verdict in verdicts if not verdict.passed] == []
 
 
@@ -73,6 +76,7 @@ def test_no_mutant_passes_that_fails_in_plain_python(data_dir, isolation):
     failing = all_at_once(lambda item: fails_in_plain_python(*item[1:]), made)
     wrong = [item for item, fails in zip(made, failing, strict=True) if fails]
     assert len(wrong) >= 500
+    wrong = wrong[:: STEPS[isolation]]
     assert {kind for kind, _, _ in wrong} == set(KINDS)
     grade = partial(run_program, limits=Limits(wall_seconds=3), isolation=isolation)
     verdicts = all_at_once(lambda item: grade(item[1], [item[2]]), wrong)

@@ -49,13 +49,15 @@ class Texts(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """A fitted classifier: `argmax(counts @ weights[ids] / norm + bias)`."""
+    """A fitted classifier: `argmax(counts @ weights[place[ids]] / norm + bias)`."""
 
     labels: tuple[str, ...]
+    place: np.ndarray[Any, Any]
+    """Shape (FEATURES,): where a feature stands in what follows; 0, where all is 0, if no demonstration has it."""
     weights: np.ndarray[Any, Any]
-    """Shape (FEATURES, labels), idf folded in; zero for features that no demonstration has."""
+    """Shape (1 + features of the demonstrations, labels), idf folded in."""
     idf: np.ndarray[Any, Any] | None
-    """Shape (FEATURES,); `None` when the classifier reads raw counts."""
+    """Shape (1 + features of the demonstrations,); `None` when the classifier reads raw counts."""
     bias: np.ndarray[Any, Any]
     scale: float = 1.0
     """Mean distance of a label's score from the labels' mean, over the demonstrations."""
@@ -63,10 +65,11 @@ class Fit:
     def scores(self, texts: Texts) -> np.ndarray[Any, Any]:
         """Return one score per text and label, shape (texts, labels); a text's do not depend on the others."""
         number, row, ids, counts = texts
-        weights = self.weights.take(ids, axis=0) * counts[:, None]
+        places = self.place.take(ids)
+        weights = self.weights.take(places, axis=0) * counts[:, None]
         raw = np.stack([np.bincount(row, column, number) for column in weights.T], axis=1)
         if self.idf is not None:
-            norms = np.sqrt(np.bincount(row, (self.idf.take(ids) * counts) ** 2, number))
+            norms = np.sqrt(np.bincount(row, (self.idf.take(places) * counts) ** 2, number))
             raw = raw / np.maximum(norms, LEAST_NORM)[:, None]
         return np.asarray(raw + self.bias)
 
@@ -124,7 +127,8 @@ class TextClassifier:
 
     def _fit(self, lessons: Sequence[tuple[str, str]]) -> Fit:
         texts = self.texts(tuple(text for text, _ in lessons))
-        labels, classes = np.unique([label for _, label in lessons], return_inverse=True)
+        labels = sorted({label for _, label in lessons})
+        classes = np.array([labels.index(label) for _, label in lessons])
         known, columns = np.unique(texts.ids, return_inverse=True)
         rows = np.zeros((texts.number, len(known)))
         rows[texts.row, columns] = texts.counts
@@ -135,10 +139,10 @@ class TextClassifier:
             frequencies = inverse_frequencies(rows)
             coefficients, bias = logistic(unit_rows(rows * frequencies), classes)
             coefficients *= frequencies
-            idf = np.zeros(FEATURES)
-            idf[known] = frequencies
-        weights = np.zeros((FEATURES, len(labels)))
-        weights[known] = coefficients.T
-        fit = Fit(labels=tuple(map(str, labels)), weights=weights, idf=idf, bias=bias)
+            idf = np.concatenate([[0.0], frequencies])
+        place = np.zeros(FEATURES, np.int32)
+        place[known] = np.arange(1, 1 + len(known))
+        weights = np.vstack([np.zeros(len(labels)), coefficients.T])
+        fit = Fit(labels=tuple(labels), place=place, weights=weights, idf=idf, bias=bias)
         scale = float(np.abs(fit.margins(texts)).mean())
         return dataclasses.replace(fit, scale=max(scale, LEAST_SCALE))
