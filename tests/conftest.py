@@ -112,6 +112,18 @@ def pytest_xdist_auto_num_workers():
     return (os.cpu_count() or 1) + 1
 
 
+LONGEST = (
+    "test_classroom_command.py::test_teaching_beats", "test_exam_size.py::test_the_papers", "test_kill.py",
+    "test_command.py::test_a_run_that_is_killed", "test_schedule.py::test_lossless_is_the_full_exam_on_20000",
+    "test_study.py", "test_under_faults.py::test_thousands", "test_sandbox_data.py", "test_code_task.py::test_every",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """The longest first: else one process is still at work on them when the others have nothing left to do."""
+    items.sort(key=lambda item: not any(name in item.nodeid for name in LONGEST))
+
+
 OURS = tuple(str(ROOT / folder) for folder in ("lbt_dspy", "metrics", "programs", "benchmarks"))
 _warned = []
 
