@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS text (digest BLOB PRIMARY KEY, body TEXT NOT NULL) WI
 CREATE TABLE IF NOT EXISTS reply (
     key BLOB PRIMARY KEY, source INTEGER NOT NULL, text BLOB, reason TEXT, attempts INTEGER NOT NULL,
     input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost REAL, logprobs TEXT
-) WITHOUT ROWID;
+);
 CREATE TABLE IF NOT EXISTS sent (
     role TEXT, lm TEXT, requests INTEGER NOT NULL, charge REAL NOT NULL, PRIMARY KEY (role, lm)
 );
@@ -40,7 +40,7 @@ COUNT = (
 )
 TEXT_BYTES = 16
 CACHE_KIB = 32 * 1024
-"""Keys are random, so a commit touches pages all over the file: those of a run of half a million replies fit."""
+"""Keys are random, so a commit touches pages all over their index: that of a run of half a million replies fits."""
 CHECKPOINT_PAGES = 8000
 """Pages of 4 KiB that go to the log before they are copied into the file, which waits for the disk."""
 
@@ -112,7 +112,7 @@ class Journal:
         """
         digests: dict[str, bytes] = {}
         values = []
-        for key, (text, *others) in sorted(rows, key=_key_of):  # neighbours in the file are written together
+        for key, (text, *others) in sorted(rows, key=_key_of):  # neighbours in the index are written together
             if text is not None and text not in digests:
                 digests[text] = _digest(text)
             values.append((key, None if text is None else digests[text], *others))

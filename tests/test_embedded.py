@@ -13,7 +13,7 @@ from sklearn.naive_bayes import ComplementNB
 from lbt_dspy import UserError, classification
 from lbt_dspy.benchmarks.labelled_data import load_data
 from lbt_dspy.lms.embedded import STUDENTS, TEACHER, embedded_lm, fitting
-from lbt_dspy.lms.embedded.classifiers import TextClassifier
+from lbt_dspy.lms.embedded.classifiers import TextClassifier, text_features
 from lbt_dspy.lms.embedded.engines import reflect, swap_cases
 from lbt_dspy.lms.logprobs import decode
 from lbt_dspy.lms.prompt import read_question
@@ -66,10 +66,9 @@ def test_the_hashed_classifier_is_scikit_learns(examples):
     pipeline = TfidfVectorizer().fit([text for text, _ in lessons])
     theirs = LogisticRegression(class_weight="balanced")
     theirs.fit(pipeline.transform([t for t, _ in lessons]), [label for _, label in lessons])
-    source = TextClassifier("words")
     for example in examples:
         expected = theirs.decision_function(pipeline.transform([example.text]))[0]
-        assert mine.scores(source.texts((example.text,)))[0][1] == pytest.approx(expected, abs=1e-3)
+        assert mine.scores(text_features("word").texts((example.text,)))[0][1] == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("number", [2, 3])

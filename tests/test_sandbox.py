@@ -220,11 +220,24 @@ def test_auto_is_the_strongest():
 
 def zygotes():
     """Our children that are sandboxes."""
-    return [c for c in psutil.Process().children() if any("zygote.py" in part for part in c.cmdline())]
+    return [
+        process
+        for process in psutil.process_iter(["ppid", "cmdline"])
+        if process.info["ppid"] == os.getpid() and any("zygote.py" in part for part in process.info["cmdline"] or [])
+    ]
+
+
+def sandboxed():
+    """Our sandboxes and what runs in them."""
+    found = []
+    for zygote in zygotes():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += [zygote, *zygote.children(recursive=True)]
+    return found
 
 
 def kill_sandboxes():
-    killed = [process for zygote in zygotes() for process in (zygote, *zygote.children(recursive=True))]
+    killed = sandboxed()
     for child in killed:
         with contextlib.suppress(psutil.NoSuchProcess):  # the kernel was faster: it went with its namespace
             child.kill()
@@ -354,8 +367,9 @@ def held_now():
     """What this process and its sandboxes hold: open files, threads, processes, bytes."""
     gc.collect()
     own = psutil.Process()
-    processes = [own, *(p for zygote in zygotes() for p in (zygote, *zygote.children(recursive=True)))]
-    return own.num_fds(), own.num_threads(), len(processes), sum(process.memory_info().rss for process in processes)
+    ours = {own.pid, *(process.pid for process in sandboxed())}
+    held = [p.info["memory_info"].rss for p in psutil.process_iter(["memory_info"]) if p.pid in ours]
+    return own.num_fds(), own.num_threads(), len(held), sum(held)
 
 
 def settled(bound=0):

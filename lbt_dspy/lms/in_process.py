@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dspy.lm15 import Request
 
@@ -41,6 +41,17 @@ class Call(Protocol):
         """Calls with the same batch are choices of one request; `None`: it has a request of its own."""
 
 
+class Answered(NamedTuple):
+    """Replies by key."""
+
+    known: Mapping[bytes, Reply]
+    """They needed no call."""
+    new: Mapping[bytes, Reply]
+    """Made here."""
+    waited_for: Mapping[bytes, Reply]
+    """Made by another thread meanwhile."""
+
+
 class InProcess:
     """Answers calls to models in this process.
 
@@ -59,31 +70,26 @@ class InProcess:
         self._lock = threading.Lock()
         self._batches: dict[bytes, Future[dict[bytes, Reply]]] = {}
 
-    def ask(self, calls: Sequence[Call], role: str) -> tuple[dict[bytes, Reply], list[Reply]]:
-        """Answer in this thread, but wait for what another thread is answering: no call is made twice.
-
-        Returns:
-            The reply of each key, and those that were new here.
-        """
+    def ask(self, calls: Sequence[Call], role: str) -> Answered:
+        """Answer in this thread, but wait for what another thread is answering: no call is made twice."""
         batch: Future[dict[bytes, Reply]] = Future()
         with self._lock:
             theirs = {call.key: self._batches[call.key] for call in calls if call.key in self._batches}
             mine = {call.key: call for call in calls if call.key not in theirs}
             self._batches.update(dict.fromkeys(mine, batch))
         try:
-            known = self._known(list(mine.values()))  # what came back since this thread looked
-            answered = self._answer([call for key, call in mine.items() if key not in known], role)
-            replies = {**known, **answered}
+            known = self._known(list(mine.values()))
+            new = self._answer([call for key, call in mine.items() if key not in known], role)
         except BaseException as error:
             batch.set_exception(error)
             raise
         else:
-            batch.set_result(replies)
+            batch.set_result({**known, **new})
         finally:
             with self._lock:
                 for key in mine:
                     del self._batches[key]
-        return replies | {key: other.result()[key] for key, other in theirs.items()}, list(answered.values())
+        return Answered(known, new, {key: other.result()[key] for key, other in theirs.items()})
 
     def _answer(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
         """Answer in this thread and commit once; what is answered before an error is committed too."""

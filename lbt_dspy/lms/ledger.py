@@ -123,14 +123,14 @@ class Ledger:
 
     def _begin(self, calls: Sequence[Call], role: str, account: Account | None) -> _Begun:
         """Answer calls to models in this process, and send the others."""
-        known = self._known(calls)
-        todo = {call.key: call for call in calls if call.key not in known}
+        inside = [call for call in calls if call.engine.in_process]
+        outside = [call for call in calls if not call.engine.in_process]
+        known = self._known(outside) if outside else {}
         self._tell(role, list(known.values()), from_journal=len(known))
-        inside = [call for call in todo.values() if call.engine.in_process]
-        outside = [call for call in todo.values() if not call.engine.in_process]
-        if outside and self._stopped:
+        todo = {call.key: call for call in outside if call.key not in known}
+        if todo and self._stopped:
             raise StoppedError("this ledger was stopped; make a new one on the same journal to go on")
-        sent = self._outgoing.begin(outside, role) if outside else _nothing()
+        sent = self._outgoing.begin(list(todo.values()), role) if todo else _nothing()
         known.update(self._ask_in_process(inside, role) if inside else {})
         return _Begun(calls, known, sent, role, account)
 
@@ -220,9 +220,10 @@ class Ledger:
         return found
 
     def _ask_in_process(self, calls: Sequence[Call], role: str) -> dict[bytes, Reply]:
-        replies, new = self._in_process.ask(calls, role)
-        self._tell(role, new)
-        return replies
+        answered = self._in_process.ask(calls, role)
+        self._tell(role, list(answered.known.values()), from_journal=len(answered.known))
+        self._tell(role, list(answered.new.values()))
+        return {**answered.known, **answered.new, **answered.waited_for}
 
 
 def _nothing() -> Future[dict[bytes, Reply]]:

@@ -25,6 +25,7 @@ FEATURES = 2**15
 CACHED_TEXTS = 50_000
 CACHED_FITS = 64
 CACHED_EXAMS = 8
+CACHED_TABLES = 8
 LEAST_SCALE = 1e-9
 LEAST_NORM = 1e-12
 
@@ -45,6 +46,16 @@ class Texts(NamedTuple):
     """Which text each feature is of."""
     ids: np.ndarray[Any, Any]
     counts: np.ndarray[Any, Any]
+
+
+class Table(NamedTuple):
+    """The features of several texts in full."""
+
+    texts: Texts
+    ids: np.ndarray[Any, Any]
+    """The features that any of them has."""
+    counts: np.ndarray[Any, Any]
+    """Shape (texts, these features)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,23 +90,21 @@ class Fit:
         return np.asarray((scores - scores.mean(axis=1, keepdims=True)) / self.scale)
 
 
-class TextClassifier:
-    """One kind of classifier with its features and fits cached. Thread-safe.
+class TextFeatures:
+    """Reads texts as counts of hashed features, cached. Thread-safe.
 
     Args:
-        kind: `words` (TF-IDF of words, logistic regression), `bayes` (word counts, complement naive Bayes) or
-            `chars` (TF-IDF of character 2- to 4-grams within words, logistic regression).
+        unit: `word`, or `char`: 2 to 4 characters within words.
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        char = {"analyzer": "char_wb", "ngram_range": (2, 4)} if kind == "chars" else {"ngram_range": (1, 1)}
+    def __init__(self, unit: str) -> None:
+        char = {"analyzer": "char_wb", "ngram_range": (2, 4)} if unit == "char" else {"ngram_range": (1, 1)}
         self._vectorizer = HashingVectorizer(n_features=FEATURES, alternate_sign=False, norm=None, **char)
         self._features: dict[str, Features] = {}
         self.exam = functools.lru_cache(CACHED_EXAMS)(self.texts)
         """As `texts`, the last ones cached: the sets of a round sit the same exam."""
-        self._fits: OrderedDict[tuple[tuple[str, str], ...], Fit] = OrderedDict()
-        self._lock = threading.Lock()
+        self.table = functools.lru_cache(CACHED_TABLES)(self._table)
+        """As `texts`, but in full; the last ones cached: several classifiers are fitted on them."""
 
     def features(self, text: str) -> Features:
         """Return the features of a text (cached)."""
@@ -114,6 +123,34 @@ class TextClassifier:
         ids, counts = (np.concatenate(column) for column in zip(*found, strict=True))
         return Texts(len(texts), np.repeat(np.arange(len(texts)), [len(one.ids) for one in found]), ids, counts)
 
+    def _table(self, texts: tuple[str, ...]) -> Table:
+        read = self.texts(texts)
+        ids, columns = np.unique(read.ids, return_inverse=True)
+        counts = np.zeros((read.number, len(ids)))
+        counts[read.row, columns] = read.counts
+        return Table(read, ids, counts)
+
+
+@functools.cache
+def text_features(unit: str) -> TextFeatures:
+    """Return the one reader of a unit: classifiers share its caches."""
+    return TextFeatures(unit)
+
+
+class TextClassifier:
+    """One kind of classifier with its fits cached. Thread-safe.
+
+    Args:
+        kind: `words` (TF-IDF of words, logistic regression), `bayes` (word counts, complement naive Bayes) or
+            `chars` (TF-IDF of characters within words, logistic regression).
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.features = text_features("char" if kind == "chars" else "word")
+        self._fits: OrderedDict[tuple[tuple[str, str], ...], Fit] = OrderedDict()
+        self._lock = threading.Lock()
+
     def fit(self, lessons: tuple[tuple[str, str], ...]) -> Fit:
         """Return the classifier fitted on (text, label) pairs (cached); they must hold two labels or more."""
         with self._lock:
@@ -126,18 +163,15 @@ class TextClassifier:
             return fit
 
     def _fit(self, lessons: Sequence[tuple[str, str]]) -> Fit:
-        texts = self.texts(tuple(text for text, _ in lessons))
+        texts, known, counts = self.features.table(tuple(text for text, _ in lessons))
         labels = sorted({label for _, label in lessons})
         classes = np.array([labels.index(label) for _, label in lessons])
-        known, columns = np.unique(texts.ids, return_inverse=True)
-        rows = np.zeros((texts.number, len(known)))
-        rows[texts.row, columns] = texts.counts
         idf = None
         if self.kind == "bayes":
-            coefficients, bias = complement_bayes(rows, classes), np.zeros(len(labels))
+            coefficients, bias = complement_bayes(counts, classes), np.zeros(len(labels))
         else:
-            frequencies = inverse_frequencies(rows)
-            coefficients, bias = logistic(unit_rows(rows * frequencies), classes)
+            frequencies = inverse_frequencies(counts)
+            coefficients, bias = logistic(unit_rows(counts * frequencies), classes)
             coefficients *= frequencies
             idf = np.concatenate([[0.0], frequencies])
         place = np.zeros(FEATURES, np.int32)

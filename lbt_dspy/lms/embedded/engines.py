@@ -166,7 +166,7 @@ class EmbeddedTeacher(EmbeddedStudent):
 
 def margins_of(fits: Sequence[tuple[TextClassifier, Fit]], texts: Sequence[str]) -> np.ndarray[Any, Any]:
     """Return the labels' margins, shape (texts, labels), added up over the classifiers."""
-    margins = [fit.margins(source.exam(tuple(texts))) for source, fit in fits]
+    margins = [fit.margins(source.features.exam(tuple(texts))) for source, fit in fits]
     return margins[0] if len(margins) == 1 else np.sum(margins, axis=0)
 
 
