@@ -23,7 +23,7 @@ from lbt_dspy import (
     LMRoles,
     UserError,
 )
-from lbt_dspy.benchmarks.run import main
+from lbt_dspy.benchmarks.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 SOLVED = "[[ ## reasoning ## ]]\nso\n\n[[ ## answer ## ]]\n1"

@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import ROOT
 
-from lbt_dspy.benchmarks.run import main
+from lbt_dspy.benchmarks.cli.main import main
 
 SMALL = ["--task", "classroom", "--limit", "9", "--rationales", "6", "--sittings", "2", "--seeds", "0,1", "--quiet"]
 ROWS = ["greedy", "sc", "max", "sum", "avg", "few-shot", "few-shot-sc", "few-shot-worked"]

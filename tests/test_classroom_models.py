@@ -8,9 +8,9 @@ import pytest
 from tokenizers import Tokenizer
 
 import lbt_dspy
-from lbt_dspy.benchmarks.classroom.problems import classroom_problems
-from lbt_dspy.benchmarks.classroom.texts import numbers_of
-from lbt_dspy.benchmarks.classroom.world import VOCABULARY, line
+from lbt_dspy.benchmarks.tasks.classroom.problems import classroom_problems
+from lbt_dspy.benchmarks.tasks.classroom.texts import numbers_of
+from lbt_dspy.benchmarks.tasks.classroom.world import VOCABULARY, line
 
 HOME = Path(lbt_dspy.__file__).parent / "lms" / "embedded" / "classroom"
 MODELS = ("teacher", "student-a", "student-b")
@@ -41,7 +41,7 @@ def test_students_differ_in_size():
 
 def test_the_readme_holds_what_was_measured():
     readme = (HOME / "README.md").read_text()
-    assert "python benchmarks/classroom/train.py --seed 0" in readme
+    assert "python benchmarks/tasks/classroom/train.py --seed 0" in readme
     assert all(f"| {name}: " in readme for name in MODELS)
 
 
@@ -75,7 +75,7 @@ def test_the_chat_template_gives_the_plain_layout(folder):
 def measure():
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
-    from lbt_dspy.benchmarks.classroom import measure
+    from lbt_dspy.benchmarks.tasks.classroom import measure
 
     return measure
 
@@ -103,7 +103,7 @@ def test_the_teacher_is_unsure_and_its_students_can_tell(measure):
 def test_training_writes_a_checkpoint_from_its_seed_alone(measure, tmp_path):
     import dataclasses
 
-    from lbt_dspy.benchmarks.classroom.train import STUDENT_B, train
+    from lbt_dspy.benchmarks.tasks.classroom.train import STUDENT_B, train
 
     short = dataclasses.replace(STUDENT_B, updates=2)
     for out in ("one", "same"):

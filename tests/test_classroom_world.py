@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbt_dspy.benchmarks.classroom.grader import StepsGrader, procedure_of, step_fault
-from lbt_dspy.benchmarks.classroom.problems import classroom_problems
-from lbt_dspy.benchmarks.classroom.texts import numbers_of, padded, student_context, teacher_context
-from lbt_dspy.benchmarks.classroom.world import (
+from lbt_dspy.benchmarks.tasks.classroom.grader import StepsGrader, procedure_of, step_fault
+from lbt_dspy.benchmarks.tasks.classroom.problems import classroom_problems
+from lbt_dspy.benchmarks.tasks.classroom.texts import numbers_of, padded, student_context, teacher_context
+from lbt_dspy.benchmarks.tasks.classroom.world import (
     LEAST_BELIEF,
     MODULUS,
     QUANTITIES,

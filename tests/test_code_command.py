@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import stats
 
-from lbt_dspy.benchmarks.run import main
+from lbt_dspy.benchmarks.cli.main import main
 from lbt_dspy.errors import UserError
 from lbt_dspy.metrics.sandbox import strongest
 

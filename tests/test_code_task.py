@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbt_dspy import UserError
-from lbt_dspy.benchmarks import code_task
-from lbt_dspy.benchmarks.code_checks import split_check
-from lbt_dspy.benchmarks.code_examples import examples
-from lbt_dspy.benchmarks.code_rows import FORMATS, problems_of
-from lbt_dspy.benchmarks.code_task import load_code
+from lbt_dspy.benchmarks.tasks.code import task as code_task
+from lbt_dspy.benchmarks.tasks.code.checks import split_check
+from lbt_dspy.benchmarks.tasks.code.examples import examples
+from lbt_dspy.benchmarks.tasks.code.rows import FORMATS, problems_of
+from lbt_dspy.benchmarks.tasks.code.task import load_code
 from lbt_dspy.metrics.sandbox import Limits, run_program, run_script
 
 FIELDS = {
@@ -512,7 +512,7 @@ def test_loading_runs_nothing(tmp_path):
 
 def test_warnings_of_strange_sources_stay_out(tmp_path):
     path = write(tmp_path / "rows.jsonl", OWN | {"hidden": ["assert add(1, 2) is 3", "assert '\\d'"]})
-    code = f"from lbt_dspy.benchmarks.code_task import load_code; load_code({path!r})"
+    code = f"from lbt_dspy.benchmarks.tasks.code.task import load_code; load_code({path!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
 

@@ -14,10 +14,10 @@ import pytest
 from conftest import ROOT, stats
 
 from lbt_dspy import LbTExemplars, UserError, classification
-from lbt_dspy.benchmarks.kept_settings import save_settings
-from lbt_dspy.benchmarks.run import alone_in, main
-from lbt_dspy.benchmarks.search_flags import NAMES
-from lbt_dspy.benchmarks.settings import Settings, parser, settings_of
+from lbt_dspy.benchmarks.cli.kept_settings import save_settings
+from lbt_dspy.benchmarks.cli.main import alone_in, main
+from lbt_dspy.benchmarks.cli.settings import Settings, parser, settings_of
+from lbt_dspy.benchmarks.m3.flags import NAMES
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.teleprompters.exemplar_search.study import open_storage
 

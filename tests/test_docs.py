@@ -8,11 +8,12 @@ import sys
 import pytest
 from conftest import ROOT
 
-from lbt_dspy.benchmarks import compare_runs, predict, settings
-from lbt_dspy.benchmarks.race_results import report as race_report
-from lbt_dspy.benchmarks.run import main
+from lbt_dspy.benchmarks.cli import compare as compare_runs
+from lbt_dspy.benchmarks.cli import predict, settings
+from lbt_dspy.benchmarks.cli.main import main
+from lbt_dspy.benchmarks.shared.format import comparison_cells
+from lbt_dspy.benchmarks.studies.race.results import report as race_report
 from lbt_dspy.errors import UserError
-from lbt_dspy.report import comparison_cells
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

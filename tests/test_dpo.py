@@ -10,7 +10,7 @@ import dspy
 import pytest
 
 from lbt_dspy import Budget, BudgetSpentError, ExactMatch, Journal, Ledger, UserError, Variants
-from lbt_dspy.benchmarks.classroom.problems import classroom_problems
+from lbt_dspy.benchmarks.tasks.classroom.problems import classroom_problems
 from lbt_dspy.errors import LbTError
 from lbt_dspy.lms.embedded.classroom import FOLDER, ClassroomAdapter
 from lbt_dspy.lms.roles import LMRoles

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import ComplementNB
 
 from lbt_dspy import UserError, classification
-from lbt_dspy.benchmarks.labelled_data import load_data
+from lbt_dspy.benchmarks.tasks.classification.data import load_data
 from lbt_dspy.lms.embedded import STUDENTS, TEACHER, embedded_lm, fitting
 from lbt_dspy.lms.embedded.classifiers import TextClassifier, text_features
 from lbt_dspy.lms.embedded.engines import reflect, swap_cases

@@ -24,8 +24,8 @@ from lbt_dspy import (
     UserError,
     Variants,
 )
-from lbt_dspy.benchmarks.classroom.grader import StepsGrader
-from lbt_dspy.benchmarks.classroom.problems import classroom_problems, example
+from lbt_dspy.benchmarks.tasks.classroom.grader import StepsGrader
+from lbt_dspy.benchmarks.tasks.classroom.problems import classroom_problems, example
 from lbt_dspy.exam.evidence import SCALE, evidence_mark
 from lbt_dspy.exam.render import Renderer
 from lbt_dspy.lms.embedded import CLASSROOM_STUDENTS, CLASSROOM_TEACHER, embedded_lm

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lbt_dspy.benchmarks.exam_size import LESSONS, PROBLEMS, SITTINGS, check_same, fresh_run, parser
-from lbt_dspy.benchmarks.exam_size_runs import measure
+from lbt_dspy.benchmarks.studies.exam_size.command import LESSONS, PROBLEMS, SITTINGS, check_same, fresh_run, parser
+from lbt_dspy.benchmarks.studies.exam_size.runs import measure
 
 MOST_ADDED_MB = 300
 MOST_BYTES_PER_SITTING = 200

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbt_dspy import Budget, BudgetSpentError, Journal, LbTExemplars, Ledger, UserError, classification
-from lbt_dspy.benchmarks.labelled_data import load_data
+from lbt_dspy.benchmarks.tasks.classification.data import load_data
 from lbt_dspy.lms.embedded import STUDENTS, embedded_lm
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.metrics import BinaryF1, MacroF1

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbt_dspy import LMRoles, UserError
-from lbt_dspy.benchmarks import game24
-from lbt_dspy.benchmarks.game24 import Game24
+from lbt_dspy.benchmarks.tasks import game24
+from lbt_dspy.benchmarks.tasks.game24 import Game24
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import rollout_seed
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import pytest
 from aiohttp import web
 
-from lbt_dspy.benchmarks.echo_server import MODEL, EchoServer, completion
-from lbt_dspy.benchmarks.throughput_clients import KEY, exams_of, program
+from lbt_dspy.benchmarks.studies.throughput.clients import KEY, exams_of, program
+from lbt_dspy.benchmarks.studies.throughput.echo_server import MODEL, EchoServer, completion
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.journal import Journal

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lbt_dspy import UserError
-from lbt_dspy.benchmarks.labelled_data import load_data
-from lbt_dspy.programs.classification import clean, plain_text, plain_texts
+from lbt_dspy.benchmarks.tasks.classification.data import load_data
+from lbt_dspy.benchmarks.tasks.classification.task import clean, plain_text, plain_texts
 
 
 def five_word_runs(text):
@@ -33,7 +33,7 @@ def test_the_shipped_set_is_large_enough_varied_and_without_near_duplicates():
 
 
 def test_the_row_that_the_task_quotes_is_real():
-    from lbt_dspy.benchmarks import fallacy
+    from lbt_dspy.benchmarks.tasks.classification import fallacy
 
     quoted = json.loads(" ".join(fallacy.__doc__.split("One shipped row: ")[1].split()))
     shipped = (ROOT / "benchmarks" / "data" / "fallacy_train.jsonl").read_text().splitlines()

@@ -63,7 +63,7 @@ def test_lm15_is_imported_only_in_render_and_lms():
 def test_one_module_alone_trains():
     """PyTorch is imported by `dpo.py`, where it is used, and by two scripts that no wheel has (see setup.py)."""
     users = {str(path.relative_to(ROOT)) for _, path in FILES for m in imports(path) if m.split(".")[0] == "torch"}
-    scripts = {"benchmarks/classroom/train.py", "benchmarks/classroom/measure.py"}
+    scripts = {"benchmarks/tasks/classroom/train.py", "benchmarks/tasks/classroom/measure.py"}
     assert users - scripts == {"lbt_dspy/teleprompters/dpo.py"}
     left_out = (ROOT / "setup.py").read_text(encoding="utf-8")
     assert all(f'"{Path(script).stem}"' in left_out for script in scripts)

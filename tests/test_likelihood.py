@@ -5,7 +5,7 @@ import math
 import pytest
 
 from lbt_dspy import LbTExemplars, Ledger, UserError
-from lbt_dspy.benchmarks.labelled_data import load_data
+from lbt_dspy.benchmarks.tasks.classification.data import load_data
 from lbt_dspy.exam.likelihood import FLOOR, label_probabilities, log_likelihood
 from lbt_dspy.journal import Journal
 from lbt_dspy.lms.embedded import embedded_lm

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recording_server import always_yes, recording
 
 from lbt_dspy import ExactMatch, Exam, Examiner, ExamProblem, Journal, Ledger, LMRoles, UserError
-from lbt_dspy.benchmarks.run import main
+from lbt_dspy.benchmarks.cli.main import main
 from lbt_dspy.lms.event_loop import EventLoop
 from lbt_dspy.lms.openai_compatible import OpenAICompatible
 from lbt_dspy.lms.router import RouterEngine

@@ -12,9 +12,9 @@ from pyarrow import parquet
 from test_command import ROW_NAMES, run, without_times
 
 from lbt_dspy import classification
-from lbt_dspy.benchmarks.own_data import load_own_data
-from lbt_dspy.benchmarks.settings import parser, settings_of
-from lbt_dspy.benchmarks.table_files import from_hub
+from lbt_dspy.benchmarks.cli.settings import parser, settings_of
+from lbt_dspy.benchmarks.tasks.classification.own_data import load_own_data
+from lbt_dspy.benchmarks.tasks.tables import from_hub
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.signatures import field_names
 

@@ -13,8 +13,8 @@ from pyarrow import parquet
 from test_command import run
 from test_own_data import OWN, PROGRAMS, SMALL, TOPICS, rows_of, write_csv
 
-from lbt_dspy.benchmarks.held_out import references_of, runs_of
-from lbt_dspy.benchmarks.run import main
+from lbt_dspy.benchmarks.cli.main import main
+from lbt_dspy.benchmarks.shared.held_out import references_of, runs_of
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.metrics import MacroF1, paired_bootstrap
 
@@ -136,7 +136,7 @@ def test_a_spent_budget_keeps_what_was_answered(flags, folder, capsys):
 
 
 def test_what_a_server_does_not_answer_is_counted(folder, server, capsys, monkeypatch):
-    monkeypatch.setattr("lbt_dspy.benchmarks.run.RETRIES", 0)
+    monkeypatch.setattr("lbt_dspy.benchmarks.cli.main.RETRIES", 0)
     with server("--empty", "0.3", "--server-error", "0.3") as base_url:
         model = f"hosted_vllm/m@{base_url}"
         write_csv("new.csv", rows_of("never seen", 8))

@@ -132,7 +132,7 @@ def custom_type():
     "dspy.MIPROv2._perform_full_evaluation",
 )  # fmt: skip
 def mipro():
-    """`benchmarks/rivals.py` overrides them, to keep instructions and to stay within a budget."""
+    """`benchmarks/studies/race/rivals.py` overrides them, to keep instructions and to stay within a budget."""
     wanted = ["self", "program", "instruction_candidates", "demo_candidates", "evaluate", "valset", "num_trials"]
     assert list(inspect.signature(dspy.MIPROv2._optimize_prompt_parameters).parameters)[:7] == wanted
     proposed = list(inspect.signature(dspy.MIPROv2._propose_instructions).parameters)
@@ -257,7 +257,7 @@ def test_a_private_name_does_what_it_is_taken_for(names):
 
 
 MODULES = {"lbt_dspy/dspy_private.py", "lbt_dspy/lms/litellm_private.py"}
-OVERRIDES = {"benchmarks/rivals.py"}
+OVERRIDES = {"benchmarks/studies/race/rivals.py"}
 PRIVATE = {
     "_input_keys", "_compiled", "_hidden_params", "_excluded_deployment_ids", "failed_deployment_id",
     "litellm_response_headers", "logger_fn", "provider_list", "model_cost", "get_model_info", "get_model_ids",

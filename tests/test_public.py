@@ -22,7 +22,7 @@ def test_the_public_surface_is_pinned():
 def test_help_imports_nothing_heavy(command):
     code = (
         "import sys\n"
-        "from lbt_dspy.benchmarks.run import main\n"
+        "from lbt_dspy.benchmarks.cli.main import main\n"
         f"try: main({[*command, '--help']})\n"
         "except SystemExit as end: assert end.code == 0\n"
         "heavy = {'dspy', 'litellm', 'sklearn', 'numpy', 'matplotlib', 'rich', 'datasets', 'pyarrow'}\n"

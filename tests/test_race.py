@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from lbt_dspy.benchmarks import race, race_runs
-from lbt_dspy.benchmarks.race_runs import SHARES, loaded, run_method
+from lbt_dspy.benchmarks.studies.race import command as race
+from lbt_dspy.benchmarks.studies.race import runs as race_runs
+from lbt_dspy.benchmarks.studies.race.runs import SHARES, loaded, run_method
 from lbt_dspy.metrics.labels import default_metric
 
 CALLS = 4500

@@ -8,7 +8,7 @@ import time
 import pytest
 from conftest import ROOT, stats
 
-from lbt_dspy.benchmarks.run import main
+from lbt_dspy.benchmarks.cli.main import main
 
 QUESTIONS = 8
 LIKELY = {0: ["7{0}1", "7{0}9", "7{0}9"], 1: ["7{0}1", "7{0}1", "7{0}9"]}

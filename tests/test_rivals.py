@@ -10,9 +10,9 @@ import pytest
 from conftest import stats
 
 from lbt_dspy import UserError
-from lbt_dspy.benchmarks import rivals
-from lbt_dspy.benchmarks.metering import MeteredEngine, metered
-from lbt_dspy.benchmarks.rivals import RIVALS, demo_sets_within, run_rival, trials_within, why_not
+from lbt_dspy.benchmarks.studies.race import rivals
+from lbt_dspy.benchmarks.studies.race.metering import MeteredEngine, metered
+from lbt_dspy.benchmarks.studies.race.rivals import RIVALS, demo_sets_within, run_rival, trials_within, why_not
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.lms.embedded.engines import EmbeddedTeacher
 from lbt_dspy.lms.engine import Answer, ModelEngine, lm_of

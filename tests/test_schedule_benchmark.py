@@ -6,13 +6,13 @@ import statistics
 import pytest
 from conftest import ROOT
 
-from lbt_dspy.benchmarks import schedule_runs
-from lbt_dspy.benchmarks.schedule_report import report, tables
-from lbt_dspy.benchmarks.schedule_runs import examine, full_choice
-from lbt_dspy.benchmarks.schedule_tables import ROWS, problem_of
-from lbt_dspy.benchmarks.schedules import main
+from lbt_dspy.benchmarks.shared.format import markdown_table
+from lbt_dspy.benchmarks.studies.schedules import runs as schedule_runs
+from lbt_dspy.benchmarks.studies.schedules.command import main
+from lbt_dspy.benchmarks.studies.schedules.report import report, tables
+from lbt_dspy.benchmarks.studies.schedules.runs import examine, full_choice
+from lbt_dspy.benchmarks.studies.schedules.tables import ROWS, problem_of
 from lbt_dspy.exam.schedule import make_schedule
-from lbt_dspy.report import markdown_table
 
 RESULTS = ROOT / "benchmarks" / "results" / "schedules.json"
 LOSSLESS = (6.5, 3.5, 2.6, 2.0)

@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from lbt_dspy import LbTExemplars, UserError
-from lbt_dspy.benchmarks.labelled_data import load_data
+from lbt_dspy.benchmarks.tasks.classification.data import load_data
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.metrics import BinaryF1
 from lbt_dspy.teleprompters.exemplar_search.study import SharedStudy, check_storage, open_storage
@@ -20,7 +20,7 @@ TRIALS = 60
 WORK = """
 import sys
 from lbt_dspy import LbTExemplars
-from lbt_dspy.benchmarks.labelled_data import load_data
+from lbt_dspy.benchmarks.tasks.classification.data import load_data
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.metrics import BinaryF1
 

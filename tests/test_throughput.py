@@ -11,13 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import ROOT, stats
 
-from lbt_dspy.benchmarks import exam_size, throughput, throughput_overhead, throughput_runs
-from lbt_dspy.benchmarks.echo_server import LABELS, MODEL, running_server
-from lbt_dspy.benchmarks.exam_size_runs import Run as SizeRun
-from lbt_dspy.benchmarks.throughput_clients import CLIENTS, SITTINGS, Done, program, work_of
-from lbt_dspy.benchmarks.throughput_overhead import Stopwatch
-from lbt_dspy.benchmarks.throughput_report import report
-from lbt_dspy.benchmarks.throughput_runs import NAMES, Run, _turns, measure, rows_of
+from lbt_dspy.benchmarks.studies.exam_size import command as exam_size
+from lbt_dspy.benchmarks.studies.exam_size.runs import Run as SizeRun
+from lbt_dspy.benchmarks.studies.throughput import command as throughput
+from lbt_dspy.benchmarks.studies.throughput import overhead as throughput_overhead
+from lbt_dspy.benchmarks.studies.throughput import runs as throughput_runs
+from lbt_dspy.benchmarks.studies.throughput.clients import CLIENTS, SITTINGS, Done, program, work_of
+from lbt_dspy.benchmarks.studies.throughput.echo_server import LABELS, MODEL, running_server
+from lbt_dspy.benchmarks.studies.throughput.overhead import Stopwatch
+from lbt_dspy.benchmarks.studies.throughput.report import report
+from lbt_dspy.benchmarks.studies.throughput.runs import NAMES, Run, _turns, measure, rows_of
 from lbt_dspy.errors import LbTError
 from lbt_dspy.exam.render import Renderer, current_adapter
 

@@ -6,7 +6,7 @@ import json
 import pytest
 from conftest import stats
 
-from lbt_dspy.benchmarks.run import main
+from lbt_dspy.benchmarks.cli.main import main
 from lbt_dspy.teleprompters import dpo_settings
 
 TRAINS = all(importlib.util.find_spec(name) for name in dpo_settings.NEEDED)

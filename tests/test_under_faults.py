@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from conftest import ROOT, stats
 
-from lbt_dspy.benchmarks import under_faults
-from lbt_dspy.benchmarks.echo_server import Faults, running_server
-from lbt_dspy.benchmarks.under_faults import CLIENTS, FAULTS, SHARES, TIMEOUT, check, row_of
-from lbt_dspy.benchmarks.under_faults_runs import hold, student_at
+from lbt_dspy.benchmarks.studies.throughput.echo_server import Faults, running_server
+from lbt_dspy.benchmarks.studies.under_faults import command as under_faults
+from lbt_dspy.benchmarks.studies.under_faults.command import CLIENTS, FAULTS, SHARES, TIMEOUT, check, row_of
+from lbt_dspy.benchmarks.studies.under_faults.runs import hold, student_at
 from lbt_dspy.errors import LbTError
 from lbt_dspy.lms.openai_compatible import OpenAICompatible
 from lbt_dspy.lms.user_lm import engine_of

@@ -7,7 +7,7 @@ import pytest
 from conftest import stats
 
 from lbt_dspy import Account, ExactMatch, Exam, Examiner, ExamProblem, LbTError, LbTExemplars, Ledger, UserError
-from lbt_dspy.benchmarks.labelled_data import load_data
+from lbt_dspy.benchmarks.tasks.classification.data import load_data
 from lbt_dspy.lms.embedded import STUDENTS, embedded_lm
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.metrics import BinaryF1

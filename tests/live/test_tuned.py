@@ -8,7 +8,7 @@ import pytest
 from vllm_server import BLOCK, SETTINGS
 
 from lbt_dspy import ExactMatch, Variants
-from lbt_dspy.benchmarks.classroom.problems import classroom_problems
+from lbt_dspy.benchmarks.tasks.classroom.problems import classroom_problems
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.lms.embedded.classroom import ClassroomAdapter, ClassroomEngine
 from lbt_dspy.lms.engine import lm_of

@@ -19,9 +19,9 @@ from dspy.lm15 import request_from_openai_chat
 from vllm_server import BLOCK, serving
 
 from lbt_dspy import LbTRerank, Ledger, LMRoles, Variants
-from lbt_dspy.benchmarks.classroom.problems import classroom_problems
-from lbt_dspy.benchmarks.classroom.texts import numbers_of
-from lbt_dspy.benchmarks.classroom.world import END
+from lbt_dspy.benchmarks.tasks.classroom.problems import classroom_problems
+from lbt_dspy.benchmarks.tasks.classroom.texts import numbers_of
+from lbt_dspy.benchmarks.tasks.classroom.world import END
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.lms.embedded.classroom import ClassroomAdapter
 from lbt_dspy.lms.logprobs import decode

@@ -1,4 +1,4 @@
-"""Tiny language models of a synthetic world (`benchmarks/classroom`), trained from scratch, and their layout.
+"""Tiny language models of a synthetic world (`benchmarks/tasks/classroom`), trained from scratch, and their layout.
 
 The teacher half knows what the skills of this world are; the students cannot know it but from the demonstrations in
 their prompt. They are real transformers that read and write a vocabulary of their own:

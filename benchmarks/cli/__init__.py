@@ -1,0 +1,1 @@
+"""The command line: its parser, run folders, and the commands `predict` and `compare`."""

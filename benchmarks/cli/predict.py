@@ -1,0 +1,108 @@
+"""`lbt predict`: apply a compiled program to the rows of a file."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+
+from lbt_dspy.benchmarks.cli.settings import OneLineParser, add_client_flag, command_name
+from lbt_dspy.benchmarks.tasks.tables import ENDINGS, check_columns, columns_of, ending_of, read_file, writer_for
+from lbt_dspy.errors import UserError, check_at_least, check_choice
+from lbt_dspy.lms.config import CLIENTS
+
+COLUMN = "prediction"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of this command."""
+    p = OneLineParser(
+        prog=f"{command_name()} predict",
+        allow_abbrev=False,
+        description="Apply a compiled program to a CSV, JSONL or Parquet file: writes its rows with one more column, "
+        f"{COLUMN}, which is empty where there was no readable answer. Equal texts are asked once. Where the file has "
+        "labels, F1 and accuracy are printed too.",
+        epilog="Exit codes: 0 done, 2 a mistake in the call, 3 budget spent (what is known is written), 1 all else.",
+    )
+    p.add_argument("program_file", metavar="PROGRAM.JSON", help="the program.json of a run")
+    p.add_argument("file", metavar="FILE", help="CSV, JSONL or Parquet file with the run's text columns")
+    p.add_argument("--out", metavar="FILE", help="where to write, by its ending (default: CSV on standard output)")
+    p.add_argument("--teacher", metavar="NAME", help="the model that answers (default: the run's)")
+    p.add_argument("--config", metavar="FILE", help="a LiteLLM YAML whose model names may be used")
+    p.add_argument("--program", metavar="MODULE:NAME", help="your program, when the run had one")
+    p.add_argument("--max-calls", metavar="N", type=int, help="stop before call N + 1 (exit code 3)")
+    p.add_argument("--max-cost", metavar="USD", type=float, help="stop before more could be spent (exit code 3)")
+    p.add_argument("--workers", metavar="N", type=int, default=8, help="requests in flight (8)")
+    add_client_flag(p)
+    p.add_argument("--quiet", action="store_true", help="no progress")
+    return p
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Check everything before any call, then predict."""
+    check_at_least("--workers", args.workers, 1, "1 asks one call after the other")
+    check_choice("--client", args.client, CLIENTS)
+    _check_out(args.out)
+    from lbt_dspy.benchmarks.cli.main import RETRIES, check_prices
+    from lbt_dspy.benchmarks.cli.predictions import Predictor, Report, compiled_program
+    from lbt_dspy.benchmarks.shared.program_record import read_program
+    from lbt_dspy.budget import Budget
+    from lbt_dspy.errors import BudgetSpentError
+    from lbt_dspy.lms.ledger import Ledger
+    from lbt_dspy.lms.roles import LMRoles
+    from lbt_dspy.progress import Progress
+
+    budget = Budget(args.max_calls, args.max_cost)
+    record, state = read_program(Path(args.program_file))
+    trained = compiled_program(record, state, args.program_file, args.program)
+    source = Path(args.file)
+    rows = read_file(source, "FILE")
+    check_columns(rows, record.task.text_fields, "the program's text field", source.name)
+    column = free_name(columns_of(rows))
+    write = writer_for(".csv" if args.out is None else ending_of(args.out), rows)
+    teacher = LMRoles(args.config, client=args.client).lms([args.teacher or record.teacher])[0]
+    trained.set_teacher(teacher)
+    if args.max_cost is not None:
+        check_prices([teacher, *trained.others()])
+    predictor = Predictor(trained, record.task, teacher, rows, source.name)
+    stopped: BaseException | None = None
+    with Progress(predictor.calls, quiet=args.quiet) as progress:
+        ledger = Ledger(budget=budget, workers=args.workers, retries=RETRIES, watcher=progress)
+        with contextlib.closing(ledger):
+            try:
+                answers = predictor.ask(ledger)
+            except (BudgetSpentError, KeyboardInterrupt) as error:
+                answers, stopped = predictor.known(ledger), error
+            progress.stop()
+            _write(write([{**row, column: a.label} for row, a in zip(rows, answers, strict=True)]), args.out)
+            print(Report(record.task, rows, answers, ledger).text(), file=sys.stderr)
+    if stopped is not None:
+        raise stopped
+    return 0
+
+
+def free_name(columns: list[str]) -> str:
+    """Return a name for the new column that no column has."""
+    tries = (COLUMN, *(f"{COLUMN}_{number}" for number in range(2, len(columns) + 3)))
+    return next(name for name in tries if name not in columns)
+
+
+def _check_out(out: str | None) -> None:
+    if out is None:
+        return
+    if ending_of(out) not in ENDINGS:
+        raise UserError(f"--out {out} has an unknown ending; it must be one of {', '.join(ENDINGS)}")
+    if Path(out).is_dir() or not Path(out).absolute().parent.is_dir():
+        raise UserError(f"--out {out} cannot be written: it must be a file in a folder that exists")
+
+
+def _write(content: bytes, out: str | None) -> None:
+    if out is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+        return
+    try:
+        Path(out).write_bytes(content)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written ({error.strerror}); name another file") from None

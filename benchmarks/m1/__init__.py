@@ -1,0 +1,1 @@
+"""The benchmark of M1: the better answer."""

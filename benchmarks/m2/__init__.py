@@ -1,0 +1,1 @@
+"""The benchmark of M2: the tuned teacher."""

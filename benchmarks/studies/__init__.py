@@ -1,0 +1,1 @@
+"""Measurements of single questions, one folder each."""

@@ -1,0 +1,1 @@
+"""An exam of the paper's size on one machine."""

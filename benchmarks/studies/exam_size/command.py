@@ -1,0 +1,156 @@
+"""An exam of the paper's size on one machine: 181 problems, 256 lessons, 9 sittings a lesson, 417,024 sittings.
+
+`python benchmarks/exam_size.py --json FILE.json` holds it with a *simulated* student in process, then once more on the
+finished journal, each in a fresh process: memory, size of the journal, sittings a second, and whether all marks are the
+same. No model is called. See docs/throughput.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lbt_dspy.benchmarks.cli.settings import OneLineParser
+from lbt_dspy.benchmarks.shared.format import markdown_table
+from lbt_dspy.benchmarks.studies.script import exit_code_of
+from lbt_dspy.benchmarks.studies.throughput.command import check_json_file
+from lbt_dspy.benchmarks.studies.throughput.report import Table, show
+from lbt_dspy.benchmarks.studies.throughput.runs import EXAM_PROBLEMS, own_process
+from lbt_dspy.errors import LbTError, UserError, check_at_least
+
+if TYPE_CHECKING:
+    from lbt_dspy.benchmarks.studies.exam_size.runs import Run
+
+PACKAGES = ("lbt_dspy", "dspy")
+PROBLEMS, LESSONS, SITTINGS = 181, 256, 9
+STUDENT = "simulated: a hash of the prompt picks one of a few hundred texts; no language model"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    p = OneLineParser(
+        prog="benchmarks/exam_size.py", allow_abbrev=False, description="Hold an exam of the paper's size, twice."
+    )
+    p.add_argument("--problems", metavar="N", type=int, default=PROBLEMS, help=f"teaching problems ({PROBLEMS})")
+    p.add_argument("--lessons", metavar="N", type=int, default=LESSONS, help=f"of each problem ({LESSONS})")
+    p.add_argument(
+        "--sittings", metavar="N", type=int, default=SITTINGS,
+        help=f"of each lesson, {EXAM_PROBLEMS} exam problems in turn ({SITTINGS})",
+    )  # fmt: skip
+    p.add_argument("--json", metavar="FILE.json", help="write the results there, and FILE.md")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, print, and return the exit code."""
+    args = parser().parse_args(argv)
+    return exit_code_of(lambda: run(args))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Hold the exam, and again on its journal; print and write what was seen."""
+    check_at_least("--problems", args.problems, 1, f"{PROBLEMS} is the default")
+    check_at_least("--lessons", args.lessons, 1, f"{LESSONS} is the default")
+    if args.sittings < EXAM_PROBLEMS or args.sittings % EXAM_PROBLEMS:
+        raise UserError(
+            f"--sittings must be a multiple of the {EXAM_PROBLEMS} exam problems but got {args.sittings}; "
+            f"{SITTINGS} is the default"
+        )
+    check_json_file(args.json)
+    with tempfile.TemporaryDirectory() as folder:
+        runs = {name: fresh_run(Path(folder) / "journal.sqlite", args) for name in ("first", "resume")}
+    results: dict[str, Any] = {
+        "command": command_of(args),
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}},
+        "cores": os.cpu_count(),
+        "student": STUDENT,
+        "problems": args.problems,
+        "lessons": args.lessons,
+        "sittings": args.sittings,
+        "rows": [row_of(name, each) for name, each in runs.items()],
+    }
+    show([table(results)])
+    if args.json is not None:
+        Path(args.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        Path(args.json).with_suffix(".md").write_text(report(results), encoding="utf-8")
+    check_same(runs["first"], runs["resume"])
+
+
+def fresh_run(journal: Path, args: argparse.Namespace) -> Run:
+    """Hold the exam in a process of its own."""
+    from lbt_dspy.benchmarks.studies.exam_size.runs import measure
+
+    with own_process() as process:
+        return process.submit(measure, str(journal), args.problems, args.lessons, args.sittings).result()
+
+
+def check_same(first: Run, resume: Run) -> None:
+    """Raise `LbTError` unless the resumed run asked nothing and gave the same marks."""
+    if resume.calls or resume.marks_digest != first.marks_digest:
+        raise LbTError(
+            f"the resumed run must make no call and give the same marks but made {resume.calls} calls, and its marks "
+            f"are {resume.marks_digest}, not {first.marks_digest}"
+        )
+
+
+def row_of(name: str, run: Run) -> dict[str, Any]:
+    """Return the row of one run."""
+    return {
+        "run": name,
+        "sittings": run.sittings,
+        "calls": run.calls,
+        "sittings_per_s": run.sittings / run.seconds,
+        "seconds": run.seconds,
+        "rss_before_mb": run.rss_before_mb,
+        "rss_peak_mb": run.rss_peak_mb,
+        "rss_added_mb": run.rss_peak_mb - run.rss_before_mb,
+        "journal_bytes": run.journal_bytes,
+        "distinct_texts": run.texts,
+        "distinct_text_bytes": run.text_bytes,
+        "journal_bytes_per_sitting": run.journal_bytes / run.sittings,
+        "journal_bytes_per_sitting_beside_texts": (run.journal_bytes - run.text_bytes) / run.sittings,
+        "marks_digest": run.marks_digest,
+    }
+
+
+def table(results: dict[str, Any]) -> Table:
+    """Return the results as a table."""
+    headings = (
+        "run", "sittings", "calls", "sittings/s", "RSS before, MB", "peak, MB", "added, MB", "journal, bytes a sitting",
+        "beside distinct texts", "digest of the marks",
+    )  # fmt: skip
+    cells = [
+        [
+            r["run"], f"{r['sittings']:,}", f"{r['calls']:,}", f"{r['sittings_per_s']:,.0f}",
+            f"{r['rss_before_mb']:.0f}", f"{r['rss_peak_mb']:.0f}", f"{r['rss_added_mb']:.0f}",
+            f"{r['journal_bytes_per_sitting']:.0f}", f"{r['journal_bytes_per_sitting_beside_texts']:.0f}",
+            r["marks_digest"][:8],
+        ]
+        for r in results["rows"]
+    ]  # fmt: skip
+    return Table("An exam of the paper's size, with a simulated student", headings, cells)
+
+
+def report(results: dict[str, Any]) -> str:
+    """Return the report as Markdown."""
+    shown = table(results)
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    setup = f"`{results['command']}`, {results['date']}, {results['cores']} cores, {versions}."
+    return f"# {shown.title}\n\n{setup}\n\n{markdown_table(shown.headings, shown.cells)}\n"
+
+
+def command_of(args: argparse.Namespace) -> str:
+    """Return the command line that gives these results."""
+    words = ["python benchmarks/exam_size.py"]
+    for name in ("problems", "lessons", "sittings"):
+        value = getattr(args, name)
+        words += [f"--{name} {value}"] if value != parser().get_default(name) else []
+    return " ".join([*words, "--json benchmarks/results/exam_size.json"])

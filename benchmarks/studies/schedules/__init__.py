@@ -1,0 +1,1 @@
+"""What the schedules of an exam save, on simulated mark tables."""

@@ -1,0 +1,1 @@
+"""How many calls a second clients make, and what a call costs them."""

@@ -1,0 +1,1 @@
+"""Exams against a server that fails as real ones do."""

@@ -1,0 +1,1 @@
+"""The tasks: one folder per data set, and how files are read."""

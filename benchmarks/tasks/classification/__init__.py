@@ -1,0 +1,1 @@
+"""Classification: shipped data sets, and a task of the user's own."""

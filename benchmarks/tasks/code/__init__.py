@@ -1,0 +1,1 @@
+"""Programs in Python: their data sets, and the task of M1."""

@@ -1,0 +1,1 @@
+"""Mathematical problems: their data sets, and the task of M1."""
