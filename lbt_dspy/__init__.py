@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "Account": "lbt_dspy.lms.account",
-    "Budget": "lbt_dspy.budget",
+    "Account": "lbt_dspy.ledger.account",
+    "Budget": "lbt_dspy.ledger.budget",
     "BudgetSpentError": "lbt_dspy.errors",
     "Exam": "lbt_dspy.types",
     "ExamProblem": "lbt_dspy.types",
@@ -23,13 +23,13 @@ _HOME = {
     "ExactMatch": "lbt_dspy.exam.grading",
     "Fixed": "lbt_dspy.exam.makers",
     "Grader": "lbt_dspy.exam.grading",
-    "Journal": "lbt_dspy.journal",
+    "Journal": "lbt_dspy.ledger.journal",
     "LMRoles": "lbt_dspy.lms.roles",
     "LbTDPO": "lbt_dspy.teleprompters.dpo",
     "LbTError": "lbt_dspy.errors",
     "LbTExemplars": "lbt_dspy.teleprompters.exemplars",
     "LbTRerank": "lbt_dspy.teleprompters.rerank",
-    "Ledger": "lbt_dspy.lms.ledger",
+    "Ledger": "lbt_dspy.ledger.ledger",
     "Mark": "lbt_dspy.types",
     "Nearest": "lbt_dspy.exam.makers",
     "SameKind": "lbt_dspy.exam.makers",
@@ -41,15 +41,15 @@ _HOME = {
 __all__ = ["__version__", *sorted(_HOME)]
 
 if TYPE_CHECKING:
-    from lbt_dspy.budget import Budget
     from lbt_dspy.errors import BudgetSpentError, LbTError, UserError
     from lbt_dspy.exam.examiner import Examiner
     from lbt_dspy.exam.grading import ExactMatch, Grader
     from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
     from lbt_dspy.exam.plans import teaching_plans
-    from lbt_dspy.journal import Journal
-    from lbt_dspy.lms.account import Account
-    from lbt_dspy.lms.ledger import Ledger
+    from lbt_dspy.ledger.account import Account
+    from lbt_dspy.ledger.budget import Budget
+    from lbt_dspy.ledger.journal import Journal
+    from lbt_dspy.ledger.ledger import Ledger
     from lbt_dspy.lms.roles import LMRoles
     from lbt_dspy.signatures import classification
     from lbt_dspy.teleprompters.dpo import LbTDPO

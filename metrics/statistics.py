@@ -1,4 +1,4 @@
-"""Paired bootstrap intervals of label metrics; see `lbt_dspy.bootstrap`."""
+"""Paired bootstrap intervals of label metrics; see `lbt_dspy.intervals`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lbt_dspy.bootstrap import RESAMPLES, Estimate, paired_means, paired_sums
+from lbt_dspy.intervals import RESAMPLES, Estimate, paired_means, paired_sums
 from lbt_dspy.metrics.labels import LabelMetric
 
 __all__ = ["RESAMPLES", "Estimate", "LabelledRuns", "paired_bootstrap", "paired_means"]

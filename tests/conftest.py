@@ -102,7 +102,7 @@ def data_dir():
 @pytest.fixture
 def short_waits(monkeypatch):
     """Retries come soon, unless a server asks for more."""
-    from lbt_dspy.lms import payment
+    from lbt_dspy.ledger import payment
 
     monkeypatch.setattr(payment, "FIRST_WAIT", 0.01)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbt_dspy import Journal, UserError
-from lbt_dspy.journal import writable
+from lbt_dspy.lms.redaction import writable
 from lbt_dspy.types import Reply
 
 
@@ -40,7 +40,7 @@ def test_many_keys_are_looked_up_at_once():
 def test_a_killed_process_has_lost_nothing_it_recorded(tmp_path):
     code = (
         "import sys, os, signal\n"
-        "from lbt_dspy.journal import Journal\n"
+        "from lbt_dspy.ledger.journal import Journal\n"
         "from lbt_dspy.types import Reply\n"
         "journal = Journal(sys.argv[1])\n"
         "for i in range(300):\n"

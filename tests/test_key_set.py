@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbt_dspy.lms import key_set
-from lbt_dspy.lms.account import Account
-from lbt_dspy.lms.key_set import KeySet
+from lbt_dspy.ledger import key_set
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.key_set import KeySet
 from lbt_dspy.types import Reply
 
 KEYS = st.integers(0, 40).map(lambda i: i.to_bytes(16, "big"))

@@ -21,8 +21,8 @@ from lbt_dspy.benchmarks.studies.throughput.clients import KEY, exams_of, progra
 from lbt_dspy.benchmarks.studies.throughput.echo_server import MODEL, EchoServer, completion
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.journal import Journal
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.journal import Journal
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 
 SITTINGS = 2000
@@ -33,7 +33,9 @@ LEFT = 200
 """Replies that no kill comes after, so that the run has not ended when it is killed."""
 SECONDS_TO_KILL = 120
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["lbt_dspy.exam.examiner", "lbt_dspy.lms.router", "lbt_dspy.lms.openai_compatible"])
+PROCESSES.set_forkserver_preload(
+    ["lbt_dspy.exam.examiner", "lbt_dspy.lms.litellm.router", "lbt_dspy.lms.openai.client"]
+)
 
 
 class Recording(EchoServer):

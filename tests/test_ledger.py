@@ -23,9 +23,10 @@ from lbt_dspy import (
     LMRoles,
 )
 from lbt_dspy.errors import ModelRejectedError, ModelUnreachableError, StoppedError
-from lbt_dspy.lms import payment
+from lbt_dspy.ledger import payment
 from lbt_dspy.lms.engine import Answer, ModelEngine
-from lbt_dspy.lms.faults import fault_of, scrub
+from lbt_dspy.lms.faults import fault_of
+from lbt_dspy.lms.redaction import scrub
 from lbt_dspy.lms.user_lm import engine_of
 
 

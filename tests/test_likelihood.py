@@ -7,7 +7,7 @@ import pytest
 from lbt_dspy import LbTExemplars, Ledger, UserError
 from lbt_dspy.benchmarks.tasks.classification.data import load_data
 from lbt_dspy.exam.likelihood import FLOOR, label_probabilities, log_likelihood
-from lbt_dspy.journal import Journal
+from lbt_dspy.ledger.journal import Journal
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.lms.logprobs import decode, encode
 from lbt_dspy.metrics import BinaryF1

@@ -13,8 +13,8 @@ from recording_server import always_yes, recording
 from lbt_dspy import ExactMatch, Exam, Examiner, ExamProblem, Journal, Ledger, LMRoles, UserError
 from lbt_dspy.benchmarks.cli.main import main
 from lbt_dspy.lms.event_loop import EventLoop
-from lbt_dspy.lms.openai_compatible import OpenAICompatible
-from lbt_dspy.lms.router import RouterEngine
+from lbt_dspy.lms.litellm.router import RouterEngine
+from lbt_dspy.lms.openai.client import OpenAICompatible
 from lbt_dspy.lms.user_lm import UserEngine, engine_of
 
 CLIENTS = ["lean", "litellm"]

@@ -15,12 +15,12 @@ from recording_server import YES, completion, recording, refusal
 
 from lbt_dspy import classification, dspy_private
 from lbt_dspy.exam.students import ExamStudents
-from lbt_dspy.lms import litellm_private
 from lbt_dspy.lms.config import Deployment, LMConfig
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.lms.event_loop import EventLoop
-from lbt_dspy.lms.litellm_setup import litellm
-from lbt_dspy.lms.router import make_router, with_id
+from lbt_dspy.lms.litellm import private as litellm_private
+from lbt_dspy.lms.litellm.router import make_router, with_id
+from lbt_dspy.lms.litellm.setup import litellm
 
 ROOT = Path(__file__).parent.parent
 CHECKS = {}
@@ -248,7 +248,7 @@ def hush():
 @pytest.mark.parametrize("names", CHECKS, ids=str)
 def test_a_private_name_does_what_it_is_taken_for(names):
     package, check = CHECKS[names]
-    module = {"dspy": "lbt_dspy/dspy_private.py", "litellm": "lbt_dspy/lms/litellm_private.py"}[package]
+    module = {"dspy": "lbt_dspy/dspy_private.py", "litellm": "lbt_dspy/lms/litellm/private.py"}[package]
     try:
         check()
     except Exception as error:
@@ -256,7 +256,7 @@ def test_a_private_name_does_what_it_is_taken_for(names):
         pytest.fail(f"{package} {version} has changed {names}, which {module} takes from it: {error!r}")
 
 
-MODULES = {"lbt_dspy/dspy_private.py", "lbt_dspy/lms/litellm_private.py"}
+MODULES = {"lbt_dspy/dspy_private.py", "lbt_dspy/lms/litellm/private.py"}
 OVERRIDES = {"benchmarks/studies/race/rivals.py"}
 PRIVATE = {
     "_input_keys", "_compiled", "_hidden_params", "_excluded_deployment_ids", "failed_deployment_id",

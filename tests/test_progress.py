@@ -1,4 +1,4 @@
-from lbt_dspy.progress import Progress
+from lbt_dspy.ledger.progress import Progress
 from lbt_dspy.types import Reply
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lbt_dspy import Ledger, LMRoles, UserError
 from lbt_dspy.exam.render import Renderer
-from lbt_dspy.lms.account import Account
+from lbt_dspy.ledger.account import Account
 from lbt_dspy.lms.recorded import RecordedEngine, recorded_lm
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import rollout_seed

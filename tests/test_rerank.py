@@ -18,7 +18,7 @@ from lbt_dspy import (
     UserError,
     Variants,
 )
-from lbt_dspy.lms import payment
+from lbt_dspy.ledger import payment
 
 
 @pytest.fixture(autouse=True)

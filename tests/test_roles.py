@@ -7,7 +7,8 @@ import dspy
 import pytest
 
 from lbt_dspy import ExactMatch, Exam, Examiner, ExamProblem, Ledger, LMRoles, UserError
-from lbt_dspy.lms.user_lm import engine_of, public_url
+from lbt_dspy.lms.redaction import public_url
+from lbt_dspy.lms.user_lm import engine_of
 
 FLEET = """
 model_list:

@@ -6,8 +6,8 @@ from school import Pupil
 
 from lbt_dspy import LbTRerank, SameKind, UserError
 from lbt_dspy.exam.examiner import Examiner
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.engine import lm_of
-from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.metrics import ProgramTests
 from lbt_dspy.programs.code import SelfDebug, code_program
 from lbt_dspy.types import Exam, ExamProblem

@@ -14,7 +14,7 @@ from lbt_dspy.benchmarks.studies.under_faults import command as under_faults
 from lbt_dspy.benchmarks.studies.under_faults.command import CLIENTS, FAULTS, SHARES, TIMEOUT, check, row_of
 from lbt_dspy.benchmarks.studies.under_faults.runs import hold, student_at
 from lbt_dspy.errors import LbTError
-from lbt_dspy.lms.openai_compatible import OpenAICompatible
+from lbt_dspy.lms.openai.client import OpenAICompatible
 from lbt_dspy.lms.user_lm import engine_of
 
 CLEAN = {

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from lbt_dspy.benchmarks.cli.settings import AnySettings
     from lbt_dspy.benchmarks.shared.console import Job
-    from lbt_dspy.lms.ledger import Ledger
-    from lbt_dspy.progress import Progress
+    from lbt_dspy.ledger.ledger import Ledger
+    from lbt_dspy.ledger.progress import Progress
 
 COMMANDS = {"predict": "lbt_dspy.benchmarks.cli.predict", "compare": "lbt_dspy.benchmarks.cli.compare"}
 JOBS = {"m1": "rerank_job", "m2": "tuning_job", "m3": "search_job"}
@@ -58,12 +58,12 @@ def execute(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     from lbt_dspy.benchmarks.m1.settings import check_weak_sandbox
     from lbt_dspy.benchmarks.shared.console import check_json_path
-    from lbt_dspy.budget import Budget
     from lbt_dspy.errors import check_at_least, check_choice
-    from lbt_dspy.journal import Journal
+    from lbt_dspy.ledger.budget import Budget
+    from lbt_dspy.ledger.journal import Journal
+    from lbt_dspy.ledger.ledger import Ledger
+    from lbt_dspy.ledger.progress import Progress
     from lbt_dspy.lms.config import CLIENTS
-    from lbt_dspy.lms.ledger import Ledger
-    from lbt_dspy.progress import Progress
 
     workers = OWN_WORKERS.get(settings.task, DEFAULT_WORKERS) if args.workers is None else args.workers
     check_at_least("--workers", workers, 1, "1 asks one call after the other")

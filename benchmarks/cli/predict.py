@@ -47,11 +47,11 @@ def execute(args: argparse.Namespace) -> int:
     from lbt_dspy.benchmarks.cli.main import RETRIES, check_prices
     from lbt_dspy.benchmarks.cli.predictions import Predictor, Report, compiled_program
     from lbt_dspy.benchmarks.shared.program_record import read_program
-    from lbt_dspy.budget import Budget
     from lbt_dspy.errors import BudgetSpentError
-    from lbt_dspy.lms.ledger import Ledger
+    from lbt_dspy.ledger.budget import Budget
+    from lbt_dspy.ledger.ledger import Ledger
+    from lbt_dspy.ledger.progress import Progress
     from lbt_dspy.lms.roles import LMRoles
-    from lbt_dspy.progress import Progress
 
     budget = Budget(args.max_calls, args.max_cost)
     record, state = read_program(Path(args.program_file))

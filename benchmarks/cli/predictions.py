@@ -14,12 +14,12 @@ from lbt_dspy.benchmarks.tasks.classification.own_data import texts_of
 from lbt_dspy.benchmarks.tasks.classification.own_program import TrainedProgram, program_for
 from lbt_dspy.benchmarks.tasks.classification.task import ClassificationTask, plain_texts
 from lbt_dspy.benchmarks.tasks.tables import Row, cell_text
-from lbt_dspy.budget import Budget
 from lbt_dspy.errors import LbTError, UserError
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.exam.whole_program import single_predictor
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.budget import Budget
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.metrics.labels import Accuracy, default_metric, plain_label
 from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
 from lbt_dspy.types import Exam, ExamProblem

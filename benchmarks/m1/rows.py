@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lbt_dspy.benchmarks.tasks.answering import AnswerTask
-from lbt_dspy.lms.account import Account
+from lbt_dspy.ledger.account import Account
 from lbt_dspy.metrics.statistics import LabelledRuns
 from lbt_dspy.teleprompters.rerank_steps import Reranking
 

@@ -28,9 +28,9 @@ from lbt_dspy.benchmarks.tasks.code.answering import code_task
 from lbt_dspy.benchmarks.tasks.math.task import check_variants, load_math
 from lbt_dspy.errors import NoAnswerError
 from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
-from lbt_dspy.exam.paid_program import in_threads
-from lbt_dspy.lms.account import Account
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.ledger import Ledger
+from lbt_dspy.ledger.programs import in_threads
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.metrics.math_answer import MathAnswer
 from lbt_dspy.programs.math import math_program

@@ -13,7 +13,7 @@ from lbt_dspy.benchmarks.m2.settings import NAMES
 from lbt_dspy.benchmarks.m3.results import calls_by_role, calls_made, versions
 from lbt_dspy.benchmarks.shared.format import interval, percent
 from lbt_dspy.benchmarks.shared.held_out import DIGEST_BYTES, lines_of
-from lbt_dspy.bootstrap import paired_means
+from lbt_dspy.intervals import paired_means
 from lbt_dspy.metrics.statistics import LabelledRuns
 from lbt_dspy.teleprompters.tuned import Round
 

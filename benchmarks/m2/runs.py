@@ -15,9 +15,9 @@ from lbt_dspy.benchmarks.tasks.classroom.problems import classroom_problems
 from lbt_dspy.benchmarks.tasks.classroom.task import classroom_example
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.exam.makers import Variants
-from lbt_dspy.lms.account import Account
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.embedded.classroom import ClassroomAdapter
-from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.teleprompters.dpo import LbTDPO
 from lbt_dspy.teleprompters.tuned import Round
 

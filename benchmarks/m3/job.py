@@ -17,8 +17,8 @@ from lbt_dspy.benchmarks.tasks.classification.data import load_data
 from lbt_dspy.benchmarks.tasks.classification.own_data import load_own_data
 from lbt_dspy.benchmarks.tasks.classification.own_program import program_for
 from lbt_dspy.errors import UserError
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.embedded import STUDENTS, TEACHER
-from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.teleprompters.exemplar_search.study import check_storage
 

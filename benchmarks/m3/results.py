@@ -18,8 +18,8 @@ from lbt_dspy.benchmarks.m3.report import by_round
 from lbt_dspy.benchmarks.m3.runs import Comparison, Row, Runner, row_runs
 from lbt_dspy.benchmarks.shared.held_out import held_out_record
 from lbt_dspy.benchmarks.tasks.tables import is_file
-from lbt_dspy.journal import Journal
-from lbt_dspy.lms.account import Account
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.journal import Journal
 from lbt_dspy.metrics.labels import Accuracy
 from lbt_dspy.metrics.statistics import paired_bootstrap
 

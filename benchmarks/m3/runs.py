@@ -15,8 +15,8 @@ from lbt_dspy.benchmarks.tasks.classification.own_program import TrainedProgram
 from lbt_dspy.benchmarks.tasks.classification.task import ClassificationTask
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.lms.account import Account
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.metrics.labels import default_metric, plain_label
 from lbt_dspy.metrics.statistics import LabelledRuns
 from lbt_dspy.teleprompters.exemplar_search.moves import random_set

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import dspy
     from rich.console import Console
 
-    from lbt_dspy.journal import Journal
-    from lbt_dspy.lms.ledger import Ledger
+    from lbt_dspy.ledger.journal import Journal
+    from lbt_dspy.ledger.ledger import Ledger
 
 WIDE = 140
 Costs = tuple[float | None, float | None]

@@ -8,9 +8,9 @@ from typing import Any
 import dspy
 
 from lbt_dspy.exam.render import Renderer, UnreadableError
-from lbt_dspy.lms.account import Account
-from lbt_dspy.lms.calls import open_settings
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.calls import open_settings
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import request_seed
 

@@ -17,10 +17,10 @@ import dspy
 
 from lbt_dspy.errors import UserError, check_choice
 from lbt_dspy.exam.render import Renderer
-from lbt_dspy.lms.account import Account
-from lbt_dspy.lms.calls import Prefix, ScoreCall, Terms, score_call
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.calls import Prefix, ScoreCall, Terms, score_call
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.engine import SCORERS, ModelEngine
-from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.logprobs import decode
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Reply, Seat, Sitting

@@ -14,12 +14,12 @@ from lbt_dspy.exam.evidence import SCALE, EvidenceExam, check_mark, check_one_si
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.likelihood import ASK
 from lbt_dspy.exam.marking import Marker
-from lbt_dspy.exam.paid_program import PaidProgram
 from lbt_dspy.exam.render import Renderer, Rendering, current_adapter
 from lbt_dspy.exam.whole_program import WholeProgram, single_predictor
-from lbt_dspy.lms.account import Account
-from lbt_dspy.lms.calls import LazyCall, Prefix, Question, Terms, as_choices, open_settings, sampling_of
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.calls import LazyCall, Prefix, Question, Terms, as_choices, open_settings, sampling_of
+from lbt_dspy.ledger.ledger import Ledger
+from lbt_dspy.ledger.programs import PaidProgram
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import request_seed
 from lbt_dspy.types import Exam, ExamProblem, ExamReport, Reply, Seat, Sitting

@@ -17,7 +17,7 @@ import dspy
 
 from lbt_dspy.errors import UserError, check_at_least, check_choice
 from lbt_dspy.exam.banks import BankMaker, plain_inputs
-from lbt_dspy.lms.user_lm import public_settings
+from lbt_dspy.lms.redaction import public_settings
 from lbt_dspy.types import ExamProblem
 
 SEVERAL = (list, tuple, set, frozenset)

@@ -10,7 +10,7 @@ import dspy
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.schedule import FULL, Schedule
 from lbt_dspy.exam.table import Cell, ExamTable
-from lbt_dspy.lms.account import Account
+from lbt_dspy.ledger.account import Account
 from lbt_dspy.types import ExamProblem, Seat, Sitting
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import dspy
 
 from lbt_dspy.dspy_private import Parameter
 from lbt_dspy.errors import UserError
-from lbt_dspy.lms.user_lm import public_url
+from lbt_dspy.lms.redaction import public_url
 
 _looking_up = threading.Lock()
 

@@ -11,7 +11,7 @@ import dspy
 
 from lbt_dspy.errors import LbTError, UserError
 from lbt_dspy.exam.grading import Grader
-from lbt_dspy.exam.paid_program import PaidProgram, in_threads
+from lbt_dspy.ledger.programs import PaidProgram, in_threads
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Seat, Sitting
 from lbt_dspy.warned import warnings_shown

@@ -1,1 +1,1 @@
-"""Names to language models, and the one door through which every call of a run goes."""
+"""Names to language models: engines, what faults mean, servers. Nothing here knows of money."""

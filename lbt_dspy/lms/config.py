@@ -18,6 +18,8 @@ SAMPLING = frozenset({"temperature", "top_p", "top_k", "max_tokens", "stop"})
 RETRY_SETTINGS = frozenset({"num_retries", "max_retries", "retry_policy", "model_group_retry_policy", "retry_after"})
 """Left to the ledger, which counts and pays for every request."""
 FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks")
+REQUEST_TIMEOUT = 60.0
+"""Seconds that a request may take where nothing else is said."""
 SECRET_NAME = re.compile(r"(?i)key|token|secret|password|credential|authorization|headers")
 LIMITS = frozenset({"rpm", "tpm", "timeout", "stream_timeout", "max_parallel_requests", "weight", "order", "tags"})
 """Settings that cannot change an answer."""

@@ -16,7 +16,7 @@ from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.event_loop import EventLoop
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.logprobs import Token, encode, given_tokens
-from lbt_dspy.lms.user_lm import public_url
+from lbt_dspy.lms.redaction import public_url
 
 TOKENS_PER_MESSAGE = 16
 BYTES_PER_TOKEN = 4
@@ -157,7 +157,7 @@ def _identity(name: str, deployments: Sequence[Deployment]) -> str:
 
 
 def _takes(parameter: str, deployment: Deployment) -> bool:
-    from lbt_dspy.lms.litellm_setup import litellm
+    from lbt_dspy.lms.litellm.setup import litellm
 
     try:
         known = litellm.get_supported_openai_params(
@@ -186,6 +186,6 @@ def _output_limit(deployment: Deployment) -> int:
 
 def _listed(deployment: Deployment) -> Mapping[str, Any]:
     """Return what LiteLLM's price map says of a model."""
-    from lbt_dspy.lms.litellm_private import listed_price
+    from lbt_dspy.lms.litellm.private import listed_price
 
     return listed_price(str(deployment.info.get("base_model") or deployment.params["model"]))

@@ -7,14 +7,9 @@ from dataclasses import dataclass, replace
 
 from dspy import lm15
 
-from lbt_dspy.journal import writable
+from lbt_dspy.lms.redaction import scrub
 
 MAX_REASON = 200
-NOISE = re.compile(
-    r"(?s:Traceback \(most recent call last\).*|\n\s*(credential came from|To fix):.*)|litellm\.\w+: (\w+: )?"
-    r"|\w+Exception - | ?(ssl:)?<[^<>]* at 0x[0-9a-f]+>| ?LiteLLM: model group .*"
-)
-"""What client libraries put around the message itself."""
 TOO_LONG = re.compile(
     r"(?i)context (length|window|size)|maximum (model|input|sequence) length|prompt is too long"
     r"|must have less than \d+ tokens"
@@ -22,10 +17,6 @@ TOO_LONG = re.compile(
 """How vLLM, SGLang, llama.cpp, TGI and others say it."""
 TOO_LARGE = 413
 FILTERED = re.compile(r"(?i)content.{0,20}(filter|policy)")
-SECRET = re.compile(
-    r"(?i)((?:authorization\W{1,4})?bearer\s+|api[-_ ]?key\W{1,4}|authorization\W{1,4}|token\W{1,4}|://[^/\s:@]+:(?=[^\s@/]+@))[^\s'\",;)}@]+"
-    r"|\b(sk|pk|rk|key|hf|gsk|xai)[-_][\w*-]{6,}"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +57,6 @@ MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Fault], ...] = (
     ((lm15.LM15Error, ValueError), Fault(reason="malformed reply", billed=True)),
 )
 """The first row that fits decides: specific classes stand before their parents."""
-
-
-def scrub(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """Return one line without keys: the given ones, and whatever looks like one."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    text = SECRET.sub(lambda match: f"{match.group(1) or ''}***", writable(text))
-    return " ".join(NOISE.sub("", text).split())
 
 
 def fault_of(error: BaseException, secrets: tuple[str, ...] = ()) -> Fault:

@@ -82,11 +82,11 @@ class LMRoles:
         for name, group in groups.items():
             engine: ModelEngine
             if name in lean:
-                from lbt_dspy.lms.openai_compatible import OpenAICompatible
+                from lbt_dspy.lms.openai.client import OpenAICompatible
 
                 engine = OpenAICompatible(name, group, secrets=config.secrets)
             else:
-                from lbt_dspy.lms.router import RouterEngine, make_router, with_id
+                from lbt_dspy.lms.litellm.router import RouterEngine, make_router, with_id
 
                 if router is None:
                     routed = [with_id(d) for d in ready if d.name not in lean or _is_fallback(d.name, config)]
@@ -103,7 +103,7 @@ class LMRoles:
         """
         if self._client == "litellm":
             return False
-        from lbt_dspy.lms.openai_compatible import why_not
+        from lbt_dspy.lms.openai.client import why_not
 
         reason = next(filter(None, map(why_not, group)), None) or _asks_litellm(name, self._config)
         if reason is not None and self._client == "lean":
@@ -168,13 +168,13 @@ def _asks_litellm(name: str, config: LMConfig) -> str | None:
 
 
 def _known_provider(name: str) -> bool:
-    from lbt_dspy.lms.litellm_private import providers
+    from lbt_dspy.lms.litellm.private import providers
 
     return name.split("/")[0] in providers()
 
 
 def _near_provider(name: str) -> list[str]:
-    from lbt_dspy.lms.litellm_private import providers
+    from lbt_dspy.lms.litellm.private import providers
 
     provider, slash, model = name.partition("/")
     near = difflib.get_close_matches(provider, sorted(providers()), n=1) if slash else []
@@ -183,7 +183,7 @@ def _near_provider(name: str) -> list[str]:
 
 def _check_key(deployment: Deployment, secrets: set[str]) -> None:
     """Raise `UserError` when the provider's key or address is nowhere; note the key in the environment as a secret."""
-    from lbt_dspy.lms.litellm_setup import litellm
+    from lbt_dspy.lms.litellm.setup import litellm
 
     model = str(deployment.params["model"])
     if model.startswith("hosted_vllm/") and not (deployment.params.get("api_base") or os.environ.get(VLLM_ADDRESS)):

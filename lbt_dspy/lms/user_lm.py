@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dspy
 from dspy import lm15
 from dspy.lm15 import Request
 
-from lbt_dspy.lms.config import SECRET_NAME
+from lbt_dspy.lms.config import REQUEST_TIMEOUT
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.logprobs import encode
+from lbt_dspy.lms.openai.client import lean_engine
+from lbt_dspy.lms.redaction import identity_of, secrets_of
 
-REQUEST_TIMEOUT = 60.0
 _engines: weakref.WeakKeyDictionary[Any, ModelEngine] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
@@ -77,49 +77,5 @@ def engine_of(lm: dspy.LM) -> ModelEngine:
     with _lock:
         engine = _engines.get(lm)
         if engine is None:
-            from lbt_dspy.lms.openai_compatible import lean_engine
-
             engine = _engines[lm] = lean_engine(lm) or UserEngine(lm)
         return engine
-
-
-def identity_of(lm: dspy.LM) -> str:
-    """Name an LM of the user's own and where it is, without anything secret."""
-    address = lm.kwargs.get("api_base") or lm.kwargs.get("base_url")
-    own = type(lm.engine).__name__ if not isinstance(lm.engine, str) else ""
-    return "|".join(filter(None, [lm.model, own, public_url(str(address or ""))]))
-
-
-def secrets_of(lm: dspy.LM) -> tuple[str, ...]:
-    """Return the keys and headers of an LM."""
-    named = {k: v for k, v in lm.kwargs.items() if v and ("key" in k.lower() or k.lower() == "token")}
-    headers = [v for name in ("headers", "extra_headers") for v in (lm.kwargs.get(name) or {}).values()]
-    return tuple(str(value) for value in (*named.values(), *headers) if len(str(value)) >= 4)
-
-
-def without_secrets(program: dspy.Module) -> dspy.Module:
-    """Return a copy of a program for a file: its LMs without keys, tokens and headers, which they then lack."""
-    copy = program.deepcopy()
-    for predictor in copy.predictors():
-        if predictor.lm is not None:
-            public = public_settings(predictor.lm.kwargs)
-            predictor.lm = predictor.lm.copy(**{name: public.get(name) for name in predictor.lm.kwargs})
-    return copy
-
-
-def public_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without what a telling name holds (numbers, as in `max_tokens`, aside), addresses cleaned."""
-    public: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            value = public_settings(value)
-        elif isinstance(value, str) and "://" in value:
-            value = public_url(value)
-        if isinstance(value, int | float) or not SECRET_NAME.search(name):
-            public[name] = value
-    return public
-
-
-def public_url(url: str) -> str:
-    """Return a URL without user, password, query and fragment."""
-    return re.sub(r"//[^/@]*@", "//", url.split("?")[0].split("#")[0]).rstrip("/")

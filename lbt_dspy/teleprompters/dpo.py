@@ -22,13 +22,13 @@ from typing import Any
 import dspy
 from dspy.teleprompt import Teleprompter
 
-from lbt_dspy.budget import Budget
 from lbt_dspy.errors import UserError, check_at_least
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.makers import ExamMaker
-from lbt_dspy.journal import Journal
-from lbt_dspy.lms.account import Account
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.budget import Budget
+from lbt_dspy.ledger.journal import Journal
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.teleprompters.dpo_settings import DPOSettings, Training, check_base, check_extra
 from lbt_dspy.teleprompters.preference_files import write_whole
 from lbt_dspy.teleprompters.preferences import GAP, PER_PROBLEM, WEIGHT, preference_pairs

@@ -19,8 +19,8 @@ from lbt_dspy.errors import UserError
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.exam.whole_program import single_predictor
-from lbt_dspy.lms.account import Account
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.teleprompters.exemplar_search.beam import beam_search
 from lbt_dspy.teleprompters.exemplar_search.checks import all_labels, check_data, probabilities_wanted

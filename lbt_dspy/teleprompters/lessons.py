@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import dspy
 
 from lbt_dspy.errors import NoAnswerError, UserError
-from lbt_dspy.exam.paid_program import PaidProgram, Run, all_predictors, in_threads
 from lbt_dspy.exam.whole_program import predictor_named
+from lbt_dspy.ledger.programs import PaidProgram, Run, all_predictors, in_threads
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import ROLLOUTS, digest_int, rollout_seed
 

@@ -14,7 +14,6 @@ from typing import Any
 import dspy
 from dspy.teleprompt import Teleprompter
 
-from lbt_dspy.budget import Budget
 from lbt_dspy.dspy_private import set_compiled
 from lbt_dspy.errors import UserError, check_at_least, check_choice
 from lbt_dspy.exam.evidence import SCALE, check_mark, check_one_sitting
@@ -22,8 +21,9 @@ from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.makers import ExamMaker
 from lbt_dspy.exam.schedule import FULL, make_schedule
 from lbt_dspy.exam.students import ExamStudents
-from lbt_dspy.lms.ledger import Ledger
-from lbt_dspy.lms.own_ledger import OwnLedger
+from lbt_dspy.ledger.budget import Budget
+from lbt_dspy.ledger.ledger import Ledger
+from lbt_dspy.ledger.own import OwnLedger
 from lbt_dspy.sampling import ROLLOUTS
 from lbt_dspy.teleprompters.reranked import RerankedProgram
 

@@ -14,12 +14,12 @@ import dspy
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import Grader
-from lbt_dspy.exam.paid_program import PaidProgram
 from lbt_dspy.exam.schedule import make_schedule
 from lbt_dspy.exam.scheduled import hold_exam
 from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.exam.table import Candidate, ExamTable
-from lbt_dspy.lms.account import Account
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.programs import PaidProgram
 from lbt_dspy.teleprompters.lessons import LessonSampler, NoLesson, SampledLesson, check_some
 from lbt_dspy.types import ExamProblem
 from lbt_dspy.warned import warnings_shown

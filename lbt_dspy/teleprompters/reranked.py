@@ -15,10 +15,10 @@ from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch, Grader
 from lbt_dspy.exam.render import current_adapter
 from lbt_dspy.exam.students import ExamStudents
-from lbt_dspy.lms.account import Account
-from lbt_dspy.lms.ledger import Ledger
-from lbt_dspy.lms.own_ledger import OwnLedger
-from lbt_dspy.lms.user_lm import without_secrets
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.ledger import Ledger
+from lbt_dspy.ledger.own import OwnLedger
+from lbt_dspy.lms.redaction import without_secrets
 from lbt_dspy.teleprompters.lessons import NoLesson, SampledLesson, lesson_predictor
 from lbt_dspy.teleprompters.rerank_steps import ADDED_FIELDS, Reranking, exam_of, own_inputs, rerank, sample
 from lbt_dspy.types import ExamProblem

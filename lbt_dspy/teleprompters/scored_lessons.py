@@ -9,9 +9,9 @@ from typing import NamedTuple
 import dspy
 
 from lbt_dspy.errors import NoAnswerError, UserError
-from lbt_dspy.exam.paid_program import in_threads
 from lbt_dspy.exam.render import Renderer, current_adapter
-from lbt_dspy.lms.account import Account
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.programs import in_threads
 from lbt_dspy.teleprompters.preferences import ScoredLesson
 from lbt_dspy.teleprompters.rerank_steps import LessonRecord
 from lbt_dspy.teleprompters.reranked import RerankedProgram

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import dspy
 
-from lbt_dspy.bootstrap import Estimate, paired_means
 from lbt_dspy.dspy_private import set_compiled
 from lbt_dspy.errors import NoAnswerError, UserError
-from lbt_dspy.exam.paid_program import all_predictors, in_threads
-from lbt_dspy.lms.account import Account
+from lbt_dspy.intervals import Estimate, paired_means
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.programs import all_predictors, in_threads
 from lbt_dspy.lms.embedded import CLASSROOM
 from lbt_dspy.lms.engine import lm_of
 from lbt_dspy.lms.user_lm import engine_of
@@ -27,7 +27,7 @@ from lbt_dspy.teleprompters.reranked import RerankedProgram
 from lbt_dspy.teleprompters.scored_lessons import scored_lessons
 
 if TYPE_CHECKING:
-    from lbt_dspy.lms.ledger import Ledger
+    from lbt_dspy.ledger.ledger import Ledger
     from lbt_dspy.teleprompters.dpo import LbTDPO
 
 logger = logging.getLogger(__name__)

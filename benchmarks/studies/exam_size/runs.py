@@ -17,10 +17,10 @@ from lbt_dspy.benchmarks.studies.throughput.echo_server import ANSWER, LABELS
 from lbt_dspy.benchmarks.studies.throughput.runs import EXAM_PROBLEMS
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.journal import Journal
+from lbt_dspy.ledger.journal import Journal
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.engine import Answer, ModelEngine, Request, lm_of
 from lbt_dspy.lms.faults import Fault
-from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.types import Exam, ExamProblem, ExamReport
 
 TEXTS = 300

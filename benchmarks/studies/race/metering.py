@@ -15,7 +15,7 @@ from typing import Any
 import dspy
 from dspy.utils.callback import BaseCallback
 
-from lbt_dspy.lms.calls import open_settings, sampling_of
+from lbt_dspy.ledger.calls import open_settings, sampling_of
 from lbt_dspy.lms.engine import Answer, ModelEngine, Request, lm_of
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.user_lm import engine_of

@@ -18,7 +18,7 @@ from lbt_dspy.benchmarks.tasks.classification.task import ClassificationTask, cl
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.metrics.labels import LabelMetric, default_metric
 from lbt_dspy.sampling import balanced, stream

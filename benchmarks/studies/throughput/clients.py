@@ -25,8 +25,8 @@ from lbt_dspy.benchmarks.studies.throughput.runs import EXAM_PROBLEMS
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.exam.render import Renderer, current_adapter
-from lbt_dspy.journal import Journal
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.journal import Journal
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.signatures import classification
 from lbt_dspy.types import Exam, ExamProblem
@@ -136,7 +136,7 @@ class LiteLLM:
 
     def __call__(self, url: str, work: Work, concurrency: int) -> Done:
         """Ask every prompt."""
-        from lbt_dspy.lms.litellm_setup import litellm
+        from lbt_dspy.lms.litellm.setup import litellm
 
         async def ask(prompt: Messages) -> None:
             await litellm.acompletion(model=f"openai/{MODEL}", messages=prompt, api_base=url, api_key=KEY)

@@ -14,8 +14,8 @@ from lbt_dspy.benchmarks.studies.throughput.clients import KEY, exams_of, progra
 from lbt_dspy.benchmarks.studies.throughput.echo_server import MODEL
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.journal import Journal
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.journal import Journal
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 
 STUDENT = "student"

@@ -9,7 +9,7 @@ from typing import Any
 import dspy
 
 from lbt_dspy.exam.examiner import Examiner
-from lbt_dspy.lms.account import Account
+from lbt_dspy.ledger.account import Account
 
 
 @dataclass(frozen=True, kw_only=True)

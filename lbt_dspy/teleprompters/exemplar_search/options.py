@@ -11,7 +11,7 @@ import dspy
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.grading import Grader
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.teleprompters.exemplar_search.choices import check_options
 
 Metric = Callable[[Sequence[dspy.Example], Sequence[dspy.Prediction | None]], float]

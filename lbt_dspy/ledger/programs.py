@@ -12,10 +12,10 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError
 
 from lbt_dspy.errors import CallFailedError, LbTError
-from lbt_dspy.lms.account import Account
-from lbt_dspy.lms.calls import call_of, sampling_of
+from lbt_dspy.ledger.account import Account
+from lbt_dspy.ledger.calls import call_of, sampling_of
+from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.engine import AsyncEngine, Request, Response, as_response
-from lbt_dspy.lms.ledger import Ledger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.warned import warnings_shown
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lbt_dspy.lms.key_set import KeySet
+from lbt_dspy.ledger.key_set import KeySet
 from lbt_dspy.types import Reply
 
 

@@ -9,10 +9,11 @@ from typing import NamedTuple, Protocol
 
 from dspy.lm15 import Request
 
-from lbt_dspy.budget import Budget
-from lbt_dspy.journal import Journal, writable
+from lbt_dspy.ledger.budget import Budget
+from lbt_dspy.ledger.journal import Journal
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import NoReply, fault_of
+from lbt_dspy.lms.redaction import writable
 from lbt_dspy.types import Reply
 from lbt_dspy.warned import warnings_shown
 

@@ -218,14 +218,5 @@ def _key_of(row: tuple[bytes, Reply]) -> bytes:
     return row[0]
 
 
-def writable(text: str) -> str:
-    """Return the text, halves of characters (lone surrogates, which JSON can hold) replaced: files cannot hold them."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
 def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=TEXT_BYTES).digest()

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import Any, NamedTuple, NoReturn
 
-from lbt_dspy.budget import Budget
 from lbt_dspy.errors import StoppedError, check_at_least
-from lbt_dspy.journal import Journal
-from lbt_dspy.lms.account import Account, Watcher
-from lbt_dspy.lms.in_process import COMMIT, Call, InProcess
-from lbt_dspy.lms.outgoing import Outgoing
-from lbt_dspy.lms.payment import Payments
+from lbt_dspy.ledger.account import Account, Watcher
+from lbt_dspy.ledger.budget import Budget
+from lbt_dspy.ledger.in_process import COMMIT, Call, InProcess
+from lbt_dspy.ledger.journal import Journal
+from lbt_dspy.ledger.outgoing import Outgoing
+from lbt_dspy.ledger.payment import Payments
 from lbt_dspy.types import Reply
 
 CHUNK = 32

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from lbt_dspy.budget import Budget
 from lbt_dspy.errors import UserError
-from lbt_dspy.journal import Journal
-from lbt_dspy.lms.ledger import Ledger
+from lbt_dspy.ledger.budget import Budget
+from lbt_dspy.ledger.journal import Journal
+from lbt_dspy.ledger.ledger import Ledger
 
 
 class OwnLedger:

@@ -12,9 +12,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
 from lbt_dspy.errors import StoppedError
+from lbt_dspy.ledger.in_process import Call
+from lbt_dspy.ledger.payment import Payments, Unit
 from lbt_dspy.lms.event_loop import EventLoop
-from lbt_dspy.lms.in_process import Call
-from lbt_dspy.lms.payment import Payments, Unit
 from lbt_dspy.types import Reply
 
 ENOUGH = 4

@@ -22,14 +22,14 @@ from dspy import lm15
 from dspy.lm15 import OpenAIChatLM, Request
 
 from lbt_dspy.dspy_private import retry_after_seconds
-from lbt_dspy.lms.chat_bodies import OUTPUT_LIMIT, REASONING_LIMIT, ChatBodies
-from lbt_dspy.lms.config import CONNECTION_SETTINGS, Deployment
+from lbt_dspy.lms.config import CONNECTION_SETTINGS, REQUEST_TIMEOUT, Deployment
 from lbt_dspy.lms.deployed import OPENAI_CHAT, SCORING, DeployedEngine, provider_of
 from lbt_dspy.lms.engine import Answer, finish_of
 from lbt_dspy.lms.faults import Fault
-from lbt_dspy.lms.http_session import http_session
 from lbt_dspy.lms.logprobs import encode
-from lbt_dspy.lms.user_lm import REQUEST_TIMEOUT, identity_of, secrets_of
+from lbt_dspy.lms.openai.bodies import OUTPUT_LIMIT, REASONING_LIMIT, ChatBodies
+from lbt_dspy.lms.openai.session import http_session
+from lbt_dspy.lms.redaction import identity_of, secrets_of
 
 REST_SECONDS = 1.0
 """A server that failed is left alone for this long while others are there."""

@@ -9,14 +9,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lbt_dspy.budget import Budget
 from lbt_dspy.errors import StoppedError
-from lbt_dspy.journal import Journal, writable
-from lbt_dspy.lms.commits import Commits
+from lbt_dspy.ledger.budget import Budget
+from lbt_dspy.ledger.commits import Commits
+from lbt_dspy.ledger.health import Health
+from lbt_dspy.ledger.in_process import CUT, Call
+from lbt_dspy.ledger.journal import Journal
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault, fault_of
-from lbt_dspy.lms.health import Health
-from lbt_dspy.lms.in_process import CUT, Call
+from lbt_dspy.lms.redaction import writable
 from lbt_dspy.sampling import digest_int
 from lbt_dspy.types import Reply
 from lbt_dspy.warned import warnings_shown

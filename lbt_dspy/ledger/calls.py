@@ -20,7 +20,7 @@ from dspy.lm15 import Message, Request, request_from_openai_chat
 from lbt_dspy.dspy_private import with_last_message
 from lbt_dspy.lms.config import CONNECTION_SETTINGS
 from lbt_dspy.lms.engine import ModelEngine
-from lbt_dspy.lms.scorer import Scorer
+from lbt_dspy.lms.likelihood_engine import Scorer
 
 KEY_BYTES = 16
 CACHED_QUESTIONS = 4096

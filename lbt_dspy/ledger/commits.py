@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from lbt_dspy.journal import Journal
+from lbt_dspy.ledger.journal import Journal
 from lbt_dspy.types import Reply
 
 Source = tuple[str, str]

@@ -16,11 +16,11 @@ from dspy.lm15 import Request
 
 from lbt_dspy.dspy_private import chat_body, lm15_error, retry_after_seconds
 from lbt_dspy.errors import UserError
-from lbt_dspy.lms.config import Deployment, LMConfig
+from lbt_dspy.lms.config import REQUEST_TIMEOUT, Deployment, LMConfig
 from lbt_dspy.lms.deployed import SCORING, DeployedEngine
 from lbt_dspy.lms.engine import Answer, finish_of
-from lbt_dspy.lms.faults import CannotSend, Fault, NotSent, scrub
-from lbt_dspy.lms.litellm_private import (
+from lbt_dspy.lms.faults import CannotSend, Fault, NotSent
+from lbt_dspy.lms.litellm.private import (
     cooldown_of,
     cost_of,
     failed_deployment,
@@ -29,9 +29,9 @@ from lbt_dspy.lms.litellm_private import (
     response_header,
     routing,
 )
-from lbt_dspy.lms.litellm_setup import litellm
+from lbt_dspy.lms.litellm.setup import litellm
 from lbt_dspy.lms.logprobs import encode
-from lbt_dspy.lms.user_lm import REQUEST_TIMEOUT
+from lbt_dspy.lms.redaction import scrub
 
 FAULTS_BEFORE_FALLBACK = 2
 COOLDOWN_SECONDS = 1.0

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from lbt_dspy.lms.litellm_setup import litellm
+from lbt_dspy.lms.litellm.setup import litellm
 
 LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 

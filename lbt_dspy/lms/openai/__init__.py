@@ -1,0 +1,1 @@
+"""The lean client of servers that speak OpenAI's chat API."""
