@@ -6,10 +6,14 @@ do says how good the material is. Names are imported when they are first used, s
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lbt_dspy.lazy import face
+from lbt_dspy.moved import forward
 
 __version__ = "0.1.0"
+
+forward()
 
 _HOME = {
     "Account": "lbt_dspy.ledger.account",
@@ -25,10 +29,10 @@ _HOME = {
     "Grader": "lbt_dspy.exam.grading",
     "Journal": "lbt_dspy.ledger.journal",
     "LMRoles": "lbt_dspy.lms.roles",
-    "LbTDPO": "lbt_dspy.teleprompters.dpo",
+    "LbTDPO": "lbt_dspy.teleprompters.dpo.optimizer",
     "LbTError": "lbt_dspy.errors",
-    "LbTExemplars": "lbt_dspy.teleprompters.exemplars",
-    "LbTRerank": "lbt_dspy.teleprompters.rerank",
+    "LbTExemplars": "lbt_dspy.teleprompters.exemplars.optimizer",
+    "LbTRerank": "lbt_dspy.teleprompters.rerank.optimizer",
     "Ledger": "lbt_dspy.ledger.ledger",
     "Mark": "lbt_dspy.types",
     "Nearest": "lbt_dspy.exam.makers",
@@ -38,7 +42,34 @@ _HOME = {
     "classification": "lbt_dspy.signatures",
     "teaching_plans": "lbt_dspy.exam.plans",
 }
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = [
+    "Account",
+    "Budget",
+    "BudgetSpentError",
+    "ExactMatch",
+    "Exam",
+    "ExamMaker",
+    "ExamProblem",
+    "ExamReport",
+    "Examiner",
+    "Fixed",
+    "Grader",
+    "Journal",
+    "LMRoles",
+    "LbTDPO",
+    "LbTError",
+    "LbTExemplars",
+    "LbTRerank",
+    "Ledger",
+    "Mark",
+    "Nearest",
+    "SameKind",
+    "UserError",
+    "Variants",
+    "__version__",
+    "classification",
+    "teaching_plans",
+]
 
 if TYPE_CHECKING:
     from lbt_dspy.errors import BudgetSpentError, LbTError, UserError
@@ -52,17 +83,9 @@ if TYPE_CHECKING:
     from lbt_dspy.ledger.ledger import Ledger
     from lbt_dspy.lms.roles import LMRoles
     from lbt_dspy.signatures import classification
-    from lbt_dspy.teleprompters.dpo import LbTDPO
-    from lbt_dspy.teleprompters.exemplars import LbTExemplars
-    from lbt_dspy.teleprompters.rerank import LbTRerank
+    from lbt_dspy.teleprompters.dpo.optimizer import LbTDPO
+    from lbt_dspy.teleprompters.exemplars.optimizer import LbTExemplars
+    from lbt_dspy.teleprompters.rerank.optimizer import LbTRerank
     from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'lbt_dspy' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = face(__name__, _HOME)

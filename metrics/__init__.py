@@ -2,9 +2,9 @@
 
 from lbt_dspy.metrics.labels import Accuracy, BinaryF1, LabelMetric, MacroF1, default_metric
 from lbt_dspy.metrics.lbt_score import LbTScore, LessonScore
-from lbt_dspy.metrics.math_answer import MathAnswer, math_answer
-from lbt_dspy.metrics.program_tests import ProgramTests
-from lbt_dspy.metrics.program_text import extract_program
+from lbt_dspy.metrics.math.answer import MathAnswer, math_answer
+from lbt_dspy.metrics.programs.tests import ProgramTests
+from lbt_dspy.metrics.programs.text import extract_program
 from lbt_dspy.metrics.sandbox import Limits, Outcome, Verdict, run_program, run_script
 from lbt_dspy.metrics.statistics import Estimate, LabelledRuns, paired_bootstrap, paired_means
 

@@ -17,14 +17,14 @@ from lbt_dspy.errors import UserError, check_at_least
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch, Grader
 from lbt_dspy.exam.makers import ExamMaker
+from lbt_dspy.exam.sitting.whole_program import single_predictor
 from lbt_dspy.exam.students import ExamStudents
-from lbt_dspy.exam.whole_program import single_predictor
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.budget import Budget
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.ledger.own import OwnLedger
 from lbt_dspy.lms.redaction import without_secrets
-from lbt_dspy.metrics.exam_feedback import NO_ANSWER, NO_EXAM, ProblemResult, exam_feedback, marks_of
+from lbt_dspy.metrics.feedback import NO_ANSWER, NO_EXAM, ProblemResult, exam_feedback, marks_of
 from lbt_dspy.types import ExamProblem, Seat
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from lbt_dspy.benchmarks.cli.main import alone_in, main
 from lbt_dspy.benchmarks.cli.settings import Settings, parser, settings_of
 from lbt_dspy.benchmarks.m3.flags import NAMES
 from lbt_dspy.lms.embedded import embedded_lm
-from lbt_dspy.teleprompters.exemplar_search.study import open_storage
+from lbt_dspy.teleprompters.exemplars.searches.study import open_storage
 
 SMALL = "--exemplars 4 --selection-examples 30 --minibatch 10 --beam 2 --reflections 2 --rounds 1 --seeds 0,1".split()
 ROW_NAMES = ["zero", "random", "round-0", "random-search", "m3-self", "m3-one", "m3-several"]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbt_dspy.sampling import stream
-from lbt_dspy.teleprompters.exemplar_search.credit import Credit, Observation
+from lbt_dspy.teleprompters.exemplars.searches.credit import Credit, Observation
 
 EXEMPLARS, SIZE, PROBLEMS = 40, 6, 50
 

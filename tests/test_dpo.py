@@ -14,11 +14,12 @@ from lbt_dspy.benchmarks.tasks.classroom.problems import classroom_problems
 from lbt_dspy.errors import LbTError
 from lbt_dspy.lms.embedded.classroom import FOLDER, ClassroomAdapter
 from lbt_dspy.lms.roles import LMRoles
-from lbt_dspy.teleprompters import dpo, dpo_settings, training_folder
-from lbt_dspy.teleprompters.dpo import LbTDPO, train
-from lbt_dspy.teleprompters.dpo_provider import PreferenceProvider
-from lbt_dspy.teleprompters.dpo_settings import DPOSettings, check_base
-from lbt_dspy.teleprompters.preferences import load_lessons
+from lbt_dspy.teleprompters.dpo import options as dpo_settings
+from lbt_dspy.teleprompters.dpo import trainer as dpo
+from lbt_dspy.teleprompters.dpo.optimizer import LbTDPO, train, training_folder
+from lbt_dspy.teleprompters.dpo.options import DPOSettings, check_base
+from lbt_dspy.teleprompters.dpo.preferences import load_lessons
+from lbt_dspy.teleprompters.dpo.provider import PreferenceProvider
 
 TRAINS = all(importlib.util.find_spec(name) for name in dpo_settings.NEEDED)
 needs_extra = pytest.mark.skipif(not TRAINS, reason="the extra dpo is not installed")

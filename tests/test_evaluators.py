@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbt_dspy.sampling import stream
-from lbt_dspy.teleprompters.exemplar_search.evaluators import EVALUATORS
+from lbt_dspy.teleprompters.exemplars.searches.evaluators import EVALUATORS
 
 SETS, KEEP, EXAMPLES = 20, 4, 400
 DRAWS = 200

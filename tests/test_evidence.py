@@ -26,8 +26,8 @@ from lbt_dspy import (
 )
 from lbt_dspy.benchmarks.tasks.classroom.grader import StepsGrader
 from lbt_dspy.benchmarks.tasks.classroom.problems import classroom_problems, example
-from lbt_dspy.exam.evidence import SCALE, evidence_mark
 from lbt_dspy.exam.render import Renderer
+from lbt_dspy.exam.sitting.evidence import SCALE, evidence_mark
 from lbt_dspy.lms.embedded import CLASSROOM_STUDENTS, CLASSROOM_TEACHER, embedded_lm
 from lbt_dspy.lms.embedded.classroom import ClassroomAdapter
 from lbt_dspy.lms.engine import lm_of

@@ -18,10 +18,10 @@ from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.metrics import BinaryF1, MacroF1
 from lbt_dspy.sampling import stream
 from lbt_dspy.signatures import MISTAKES
-from lbt_dspy.teleprompters.exemplar_search import moves, writing
-from lbt_dspy.teleprompters.exemplar_search.limits import limits_of
-from lbt_dspy.teleprompters.exemplar_search.records import Case, ExemplarSet, churn, content_of, led_by
-from lbt_dspy.teleprompters.exemplar_search.scores import repetitions
+from lbt_dspy.teleprompters.exemplars import moves, writing
+from lbt_dspy.teleprompters.exemplars.limits import limits_of
+from lbt_dspy.teleprompters.exemplars.records import Case, ExemplarSet, churn, content_of, led_by
+from lbt_dspy.teleprompters.exemplars.scores import repetitions
 
 METRIC = BinaryF1("Yes", ("Yes", "No"))
 SEARCHES = ["utility", "beam", "tpe"]

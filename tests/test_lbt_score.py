@@ -16,7 +16,7 @@ from toy_world import BANK, PLUS, TAUGHT, TEACHING, TIMES, Pupil, pupil, solver,
 from lbt_dspy import Account, Budget, BudgetSpentError, Fixed, Ledger, SameKind, UserError, Variants
 from lbt_dspy.lms.engine import lm_of
 from lbt_dspy.metrics import LbTScore
-from lbt_dspy.metrics.exam_feedback import ProblemResult, exam_feedback
+from lbt_dspy.metrics.feedback import ProblemResult, exam_feedback
 from lbt_dspy.metrics.lbt_score import weighted
 from lbt_dspy.types import ExamProblem, Mark, Sitting
 

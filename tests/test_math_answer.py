@@ -426,7 +426,7 @@ def test_the_import_is_light():
     assert run("import sys, lbt_dspy.metrics; sys.exit('sympy' in sys.modules)").returncode == 0
 
 
-ASKS = "from lbt_dspy.metrics import math_answer as m; from lbt_dspy.metrics.math_pool import workers as w\n"
+ASKS = "from lbt_dspy.metrics import math_answer as m; from lbt_dspy.metrics.math.pool import workers as w\n"
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbt_dspy.errors import UserError
-from lbt_dspy.teleprompters.preference_files import encodable, write_whole
-from lbt_dspy.teleprompters.preferences import (
+from lbt_dspy.teleprompters.dpo.preference_files import encodable, write_whole
+from lbt_dspy.teleprompters.dpo.preferences import (
     PreferenceData,
     PreferencePair,
     ScoredLesson,

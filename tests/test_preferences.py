@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lbt_dspy.errors import UserError
-from lbt_dspy.teleprompters.preferences import (
+from lbt_dspy.teleprompters.dpo.preferences import (
     PreferenceData,
     ScoredLesson,
     preference_pairs,

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from program_samples import ADD, CLASS, IMPORTING, METHOD, PROMPT, READER, SCRIPT
 
-from lbt_dspy.metrics.program_source import EntryPoint, Reader
-from lbt_dspy.metrics.program_text import extract_program, program_key
+from lbt_dspy.metrics.programs.source import EntryPoint, Reader
+from lbt_dspy.metrics.programs.text import extract_program, program_key
 
 PIECES = [
     "```",

@@ -4,7 +4,8 @@ import dspy
 import pytest
 
 from lbt_dspy import UserError
-from lbt_dspy.metrics import Limits, ProgramTests, program_tests
+from lbt_dspy.metrics import Limits, ProgramTests
+from lbt_dspy.metrics.programs import tests as program_tests
 from lbt_dspy.metrics.sandbox import Outcome, Verdict
 
 ADD = "def add(a, b):\n    return a + b"

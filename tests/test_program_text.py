@@ -8,7 +8,7 @@ import textwrap
 import pytest
 from program_samples import ADD, BROKEN, CLASS, IMPORTING, METHOD, PROMPT, READER, SCRIPT
 
-from lbt_dspy.metrics.program_text import extract_program
+from lbt_dspy.metrics.programs.text import extract_program
 
 SUM = ("add(1, 2)", 3)
 TWO = ("Solution().twoSum(1, 2)", 3)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbt_dspy.errors import UserError
-from lbt_dspy.exam.schedule import make_schedule
-from lbt_dspy.exam.table import Candidate, Cell, ExamTable
+from lbt_dspy.exam.schedules.schedule import make_schedule
+from lbt_dspy.exam.schedules.table import Candidate, Cell, ExamTable
 
 RULES = ("maj", "sum", "max", "avg")
 MARKS = (0.0, 0.0, 1.0, 1.0, 0.1, 0.2, 0.3, 1 / 3, 2 / 3, 0.55, None)

@@ -12,7 +12,7 @@ from lbt_dspy.benchmarks.studies.schedules.command import main
 from lbt_dspy.benchmarks.studies.schedules.report import report, tables
 from lbt_dspy.benchmarks.studies.schedules.runs import examine, full_choice
 from lbt_dspy.benchmarks.studies.schedules.tables import ROWS, problem_of
-from lbt_dspy.exam.schedule import make_schedule
+from lbt_dspy.exam.schedules.schedule import make_schedule
 
 RESULTS = ROOT / "benchmarks" / "results" / "schedules.json"
 LOSSLESS = (6.5, 3.5, 2.6, 2.0)

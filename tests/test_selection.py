@@ -7,8 +7,8 @@ from fractions import Fraction
 import pytest
 
 from lbt_dspy.errors import UserError
+from lbt_dspy.exam.schedules.table import Candidate, Cell, ExamTable
 from lbt_dspy.exam.selection import RULES, ScoredLesson, select
-from lbt_dspy.exam.table import Candidate, Cell, ExamTable
 
 HALF = Fraction(1, 2)
 CASES = [

@@ -14,7 +14,7 @@ from lbt_dspy import LbTExemplars, UserError
 from lbt_dspy.benchmarks.tasks.classification.data import load_data
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.metrics import BinaryF1
-from lbt_dspy.teleprompters.exemplar_search.study import SharedStudy, check_storage, open_storage
+from lbt_dspy.teleprompters.exemplars.searches.study import SharedStudy, check_storage, open_storage
 
 TRIALS = 60
 WORK = """

@@ -7,7 +7,7 @@ import pytest
 from conftest import stats
 
 from lbt_dspy.benchmarks.cli.main import main
-from lbt_dspy.teleprompters import dpo_settings
+from lbt_dspy.teleprompters.dpo import options as dpo_settings
 
 TRAINS = all(importlib.util.find_spec(name) for name in dpo_settings.NEEDED)
 needs_extra = pytest.mark.skipif(not TRAINS, reason="the extra dpo is not installed")

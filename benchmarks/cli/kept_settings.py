@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lbt_dspy.benchmarks.m3.flags import PLACES
 from lbt_dspy.benchmarks.tasks.tables import is_file
 from lbt_dspy.errors import UserError
-from lbt_dspy.teleprompters.exemplar_search.choices import HIDDEN, without_password
+from lbt_dspy.teleprompters.exemplars.choices import HIDDEN, without_password
 
 if TYPE_CHECKING:
     from lbt_dspy.benchmarks.cli.settings import AnySettings

@@ -17,7 +17,7 @@ from lbt_dspy.benchmarks.tasks.tables import Row, cell_text
 from lbt_dspy.errors import LbTError, UserError
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.exam.whole_program import single_predictor
+from lbt_dspy.exam.sitting.whole_program import single_predictor
 from lbt_dspy.ledger.budget import Budget
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.metrics.labels import Accuracy, default_metric, plain_label

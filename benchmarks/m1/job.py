@@ -33,7 +33,7 @@ from lbt_dspy.benchmarks.m1.tables import tables
 from lbt_dspy.benchmarks.m3.results import command_of
 from lbt_dspy.benchmarks.shared.console import console, give_json, print_calls, print_table, sent_line
 from lbt_dspy.benchmarks.shared.format import markdown_table, percent
-from lbt_dspy.exam.evidence import check_scorers
+from lbt_dspy.exam.sitting.evidence import check_scorers
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.lms.user_lm import engine_of

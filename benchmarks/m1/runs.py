@@ -32,12 +32,12 @@ from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.ledger.programs import in_threads
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.metrics.math_answer import MathAnswer
+from lbt_dspy.metrics.math.answer import MathAnswer
 from lbt_dspy.programs.math import math_program
-from lbt_dspy.teleprompters.lessons import NoLesson, SampledLesson
-from lbt_dspy.teleprompters.rerank import LbTRerank
-from lbt_dspy.teleprompters.rerank_steps import Reranking
-from lbt_dspy.teleprompters.reranked import RerankedProgram
+from lbt_dspy.teleprompters.rerank.lessons import NoLesson, SampledLesson
+from lbt_dspy.teleprompters.rerank.optimizer import LbTRerank
+from lbt_dspy.teleprompters.rerank.program import RerankedProgram
+from lbt_dspy.teleprompters.rerank.steps import Reranking
 
 T = TypeVar("T")
 Lessons = Sequence[SampledLesson | NoLesson]

@@ -14,8 +14,8 @@ from lbt_dspy.benchmarks.m2.job import print_cards
 from lbt_dspy.benchmarks.m2.settings import TuningSettings, rerank_settings_of
 from lbt_dspy.benchmarks.shared.console import console, sent_line
 from lbt_dspy.ledger.ledger import Ledger
-from lbt_dspy.teleprompters.preferences import PreferenceData, ScoredLesson
-from lbt_dspy.teleprompters.scored_lessons import scored_lessons
+from lbt_dspy.teleprompters.dpo.preferences import PreferenceData, ScoredLesson
+from lbt_dspy.teleprompters.dpo.scored_lessons import scored_lessons
 
 
 class Job:

@@ -31,7 +31,7 @@ from lbt_dspy.benchmarks.shared.format import markdown_table
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.teleprompters.dpo_settings import check_extra
+from lbt_dspy.teleprompters.dpo.options import check_extra
 
 CURVE_TITLE = "Accuracy before, and after each round."
 CURVE_HEADINGS = ("row", "seed", "accuracy")

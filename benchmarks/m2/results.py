@@ -15,7 +15,7 @@ from lbt_dspy.benchmarks.shared.format import interval, percent
 from lbt_dspy.benchmarks.shared.held_out import DIGEST_BYTES, lines_of
 from lbt_dspy.intervals import paired_means
 from lbt_dspy.metrics.statistics import LabelledRuns
-from lbt_dspy.teleprompters.tuned import Round
+from lbt_dspy.teleprompters.dpo.steps import Round
 
 RIGHT, WRONG = "right", "wrong"
 BASELINES = (BEFORE, "dpo-correct")

@@ -18,8 +18,8 @@ from lbt_dspy.exam.makers import Variants
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.embedded.classroom import ClassroomAdapter
-from lbt_dspy.teleprompters.dpo import LbTDPO
-from lbt_dspy.teleprompters.tuned import Round
+from lbt_dspy.teleprompters.dpo.optimizer import LbTDPO
+from lbt_dspy.teleprompters.dpo.steps import Round
 
 BEFORE = "before"
 WEIGHTS = {"dpo-correct": 1.0, "dpo-lbt": 0.0}

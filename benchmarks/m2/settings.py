@@ -196,8 +196,8 @@ def rerank_settings_of(settings: TuningSettings) -> RerankSettings:
 
 def check_tuning(settings: TuningSettings) -> None:
     """Raise `UserError` unless all options are within their bounds."""
-    from lbt_dspy.teleprompters.dpo_settings import DPOSettings
-    from lbt_dspy.teleprompters.preferences import preference_pairs
+    from lbt_dspy.teleprompters.dpo.options import DPOSettings
+    from lbt_dspy.teleprompters.dpo.preferences import preference_pairs
 
     whole = (
         *("problems", "held_out", "rationales", "exam_problems", "sittings", "per_problem", "batch_size", "rounds"),

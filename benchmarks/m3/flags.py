@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from lbt_dspy.teleprompters.exemplar_search.choices import check_options
+from lbt_dspy.teleprompters.exemplars.choices import check_options
 
 PLACES = ("config", "data", "train", "test")
 """Options that name a file or folder; a run folder keeps where it is."""

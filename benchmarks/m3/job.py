@@ -20,7 +20,7 @@ from lbt_dspy.errors import UserError
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.embedded import STUDENTS, TEACHER
 from lbt_dspy.lms.roles import LMRoles
-from lbt_dspy.teleprompters.exemplar_search.study import check_storage
+from lbt_dspy.teleprompters.exemplars.searches.study import check_storage
 
 STUDY_FILE = "study.log"
 

@@ -11,7 +11,7 @@ from lbt_dspy.benchmarks.m3.runs import RANDOM_DRAWS, Runner
 from lbt_dspy.exam.render import Renderer, current_adapter
 from lbt_dspy.ledger.calls import LazyCall
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.teleprompters.exemplar_search.limits import limits_of
+from lbt_dspy.teleprompters.exemplars.limits import limits_of
 
 Plan = Counter[tuple[str, str]]
 ANSWER_TOKENS = 16

@@ -19,10 +19,10 @@ from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.metrics.labels import default_metric, plain_label
 from lbt_dspy.metrics.statistics import LabelledRuns
-from lbt_dspy.teleprompters.exemplar_search.moves import random_set
-from lbt_dspy.teleprompters.exemplar_search.records import ExemplarSearch, ExemplarSet, ScoredSet, churn, led_by
-from lbt_dspy.teleprompters.exemplar_search.study import study_record
-from lbt_dspy.teleprompters.exemplars import LbTExemplars
+from lbt_dspy.teleprompters.exemplars.moves import random_set
+from lbt_dspy.teleprompters.exemplars.optimizer import LbTExemplars
+from lbt_dspy.teleprompters.exemplars.records import ExemplarSearch, ExemplarSet, ScoredSet, churn, led_by
+from lbt_dspy.teleprompters.exemplars.searches.study import study_record
 from lbt_dspy.types import Exam, ExamProblem, ExamReport
 
 RANDOM_DRAWS = 20

@@ -10,12 +10,12 @@ import dspy
 
 from lbt_dspy.dspy_private import input_names
 from lbt_dspy.errors import UserError
-from lbt_dspy.exam.evidence import SCALE, EvidenceExam, check_mark, check_one_sitting
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.likelihood import ASK
 from lbt_dspy.exam.marking import Marker
 from lbt_dspy.exam.render import Renderer, Rendering, current_adapter
-from lbt_dspy.exam.whole_program import WholeProgram, single_predictor
+from lbt_dspy.exam.sitting.evidence import SCALE, EvidenceExam, check_mark, check_one_sitting
+from lbt_dspy.exam.sitting.whole_program import WholeProgram, single_predictor
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.calls import LazyCall, Prefix, Question, Terms, as_choices, open_settings, sampling_of
 from lbt_dspy.ledger.ledger import Ledger
@@ -52,8 +52,8 @@ class Examiner:
         rationale: False: of a material students read the inputs and the predictor's last output field, the answer;
             texts before it are left empty (the paper's ablation).
         mark: `grade`: students answer, and the grader marks it; `evidence`: how much likelier the material makes the
-            exam problem's reference answer (see `lbt_dspy.exam.evidence`); the students must say how likely a given
-            text is, and the program must be one predictor.
+            exam problem's reference answer (see `lbt_dspy.exam.sitting.evidence`); the students must say how likely a
+            given text is, and the program must be one predictor.
         evidence_scale: Of `evidence`, above 0, in nats per token: the gain that has the mark .73. Fixed beforehand, the
             same for all questions; smaller makes marks more like 0 and 1.
         choices: Whether several sittings at one question are asked as choices of one request (`n`), so that the prompt

@@ -1,8 +1,10 @@
-"""The ledger of a compiled program: the one it was given, or one of its own in memory."""
+"""Who pays: the ledger that was given, or one of its own in memory."""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lbt_dspy.errors import UserError
@@ -48,3 +50,22 @@ class OwnLedger:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return OwnLedger, (None, None)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PaidBy:
+    """Who pays for all calls, and where models that are given by name are looked up.
+
+    Raises:
+        UserError: A ledger and a budget are given.
+    """
+
+    ledger: Ledger | None = None
+    """Pays, with journal, budget and workers; `None`: one in memory."""
+    budget: Budget | None = None
+    """Limits all calls of what is made with these options, over its life; not beside `ledger`."""
+    lm_config: str | Path | None = None
+    """A LiteLLM YAML for students that are given by name."""
+
+    def __post_init__(self) -> None:
+        OwnLedger(self.ledger, self.budget)

@@ -14,7 +14,7 @@ from lbt_dspy.lms.embedded.classroom import ClassroomAdapter, ClassroomEngine
 from lbt_dspy.lms.engine import lm_of
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.lms.vllm_server import VLLM
-from lbt_dspy.teleprompters.dpo import LbTDPO
+from lbt_dspy.teleprompters.dpo.optimizer import LbTDPO
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default")]
 ARGUMENTS = ("--dtype", "float32", "--max-model-len", "512", "--enforce-eager", "--block-size", str(BLOCK))

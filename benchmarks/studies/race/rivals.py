@@ -26,7 +26,7 @@ from lbt_dspy.benchmarks.studies.race.metering import (
 )
 from lbt_dspy.errors import UserError, check_at_least, check_choice
 from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.exam.whole_program import single_predictor
+from lbt_dspy.exam.sitting.whole_program import single_predictor
 from lbt_dspy.lms.embedded import PREFIX
 from lbt_dspy.sampling import stream
 

@@ -22,9 +22,9 @@ from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.metrics.labels import LabelMetric, default_metric
 from lbt_dspy.sampling import balanced, stream
-from lbt_dspy.teleprompters.exemplar_search.limits import LEAST_SCORINGS, limits_of
-from lbt_dspy.teleprompters.exemplar_search.moves import random_set
-from lbt_dspy.teleprompters.exemplars import LbTExemplars
+from lbt_dspy.teleprompters.exemplars.limits import LEAST_SCORINGS, limits_of
+from lbt_dspy.teleprompters.exemplars.moves import random_set
+from lbt_dspy.teleprompters.exemplars.optimizer import LbTExemplars
 from lbt_dspy.types import Exam, ExamProblem
 
 TASKS = ("shipped", "edu", "liar", "three")

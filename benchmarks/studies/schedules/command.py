@@ -1,4 +1,4 @@
-"""What the schedules of an exam save, on mark tables simulated after four rows of the paper (see schedule_tables.py).
+"""What the schedules of an exam save, on mark tables simulated after four rows of the paper (see tables.py).
 
 `python benchmarks/schedules.py --json FILE` writes FILE and, beside it, the same as Markdown and as a picture. No model
 is called; a run takes some minutes on one core.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lbt_dspy.benchmarks.studies.schedules.tables import ROWS, SITTINGS_A_LESSON, Problem, Row, problem_of
-from lbt_dspy.exam.schedule import Schedule, make_schedule
+from lbt_dspy.exam.schedules.schedule import Schedule, make_schedule
 from lbt_dspy.exam.selection import ScoredLesson, select
 
 SIZES = {24: 1, 256: 8}

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lbt_dspy.exam.table import Candidate, Cell, ExamTable
+from lbt_dspy.exam.schedules.table import Candidate, Cell, ExamTable
 from lbt_dspy.sampling import stream
 
 PROBLEMS, SITTINGS = 3, 3

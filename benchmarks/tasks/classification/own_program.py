@@ -14,7 +14,7 @@ import dspy
 from lbt_dspy.benchmarks.tasks.classification.task import ClassificationTask
 from lbt_dspy.benchmarks.tasks.tables import nearest, some
 from lbt_dspy.errors import UserError
-from lbt_dspy.exam.whole_program import single_predictor
+from lbt_dspy.exam.sitting.whole_program import single_predictor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,64 @@
+"""The numbers and choices of an exemplar search."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dspy
+
+from lbt_dspy.errors import UserError
+from lbt_dspy.exam.grading import Grader
+from lbt_dspy.ledger.ledger import Ledger
+from lbt_dspy.teleprompters.exemplars.choices import check_options
+
+Metric = Callable[[Sequence[dspy.Example], Sequence[dspy.Prediction | None]], float]
+"""Set-level: `metric(golds, predictions)`, higher is better; `None` in predictions is an unreadable answer."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExemplarOptions:
+    """What `LbTExemplars` is told; its docstring says what each means."""
+
+    metric: Metric
+    exam_students: Sequence[dspy.LM]
+    exemplars: int = 8
+    rounds: int = 5
+    search: str = "utility"
+    init: str = "train"
+    evaluations: int | None = None
+    selection_examples: int = 400
+    minibatch: int = 64
+    reflections: int = 4
+    cases_per_reflection: int = 4
+    reflection_mix: int = 1
+    typed_feedback: bool = False
+    beam: int = 4
+    max_new_sets: int = 8
+    evaluator: str = "full"
+    paraphrases: int = 0
+    pool: int = 120
+    draw: int | None = None
+    storage: Any = None
+    selection: str = "teacher"
+    scoring: str = "auto"
+    balance: bool = True
+    label_field: str | None = None
+    predictor: str | None = None
+    grader: Grader | None = None
+    adapter: dspy.Adapter | None = None
+    config: Mapping[str, Any] = field(default_factory=lambda: {"temperature": 0.0})
+    writing: Mapping[str, Any] = field(default_factory=lambda: {"temperature": 1.0})
+    ledger: Ledger | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not callable(self.metric):
+            raise UserError(f"metric must be callable as metric(golds, predictions) but got {self.metric!r}")
+        if not self.exam_students:
+            raise UserError("exam_students is empty; give at least one dspy.LM, for instance the teacher itself")
+        defaults = {f.name: f.default for f in dataclasses.fields(ExemplarOptions)}
+        values = {name: getattr(self, name) for name in defaults}
+        check_options(values, defaults, hint="see the docstring of LbTExemplars for its default")

@@ -1,0 +1,1 @@
+"""The searches of M3: by credit, by beam, by an Optuna study."""

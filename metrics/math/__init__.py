@@ -1,0 +1,1 @@
+"""Answers of mathematical problems: read out of texts, and compared."""

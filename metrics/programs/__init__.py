@@ -1,0 +1,1 @@
+"""Programs in Python: read out of texts, and graded by tests."""
