@@ -2,7 +2,7 @@
 
 import sys
 
-from lbt_dspy.benchmarks.tasks.math.task import main
+from lbt_dspy.benchmarks.cli.math_task import main
 
 if __name__ == "__main__":
     sys.exit(main())

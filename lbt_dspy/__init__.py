@@ -88,4 +88,8 @@ if TYPE_CHECKING:
     from lbt_dspy.teleprompters.rerank.optimizer import LbTRerank
     from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark
 
-__getattr__, __dir__ = face(__name__, _HOME)
+__getattr__, _ = face(__name__, _HOME)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 
 class LbTError(Exception):
     """Base of every error that lbt_dspy raises on purpose."""
@@ -55,4 +58,10 @@ def check_at_least(name: str, value: int, bound: int, way_out: str) -> None:
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise `UserError` unless `value` is one of `choices`."""
     if value not in choices:
-        raise UserError(f"{name} must be one of {', '.join(choices)} but got {value!r}")
+        raise UserError(f"{name} must be one of {', '.join(choices)} but got {value!r}{nearest_hint(value, choices)}")
+
+
+def nearest_hint(value: object, known: Sequence[str]) -> str:
+    """Return a question whether the nearest known name was meant; empty where none is near."""
+    near = difflib.get_close_matches(str(value), known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

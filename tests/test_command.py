@@ -14,10 +14,12 @@ import pytest
 from conftest import ROOT, stats
 
 from lbt_dspy import LbTExemplars, UserError, classification
-from lbt_dspy.benchmarks.cli.kept_settings import save_settings
-from lbt_dspy.benchmarks.cli.main import alone_in, main
-from lbt_dspy.benchmarks.cli.settings import Settings, parser, settings_of
-from lbt_dspy.benchmarks.m3.flags import NAMES
+from lbt_dspy.benchmarks.cli.main import main
+from lbt_dspy.benchmarks.cli.parser import parser
+from lbt_dspy.benchmarks.cli.run_folder import alone_in
+from lbt_dspy.benchmarks.cli.settings import settings_of
+from lbt_dspy.benchmarks.m3.settings import SEARCH, SearchSettings
+from lbt_dspy.benchmarks.shared.kept import save_record
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.teleprompters.exemplars.searches.study import open_storage
 
@@ -222,7 +224,7 @@ def test_a_storage_is_kept_without_its_password(tmp_path):
         ["--task", "fallacy", "--search", "tpe", "--storage", "postgresql://me:secret@host/db", "--out", str(tmp_path)]
     )
     settings = settings_of(args)
-    save_settings(settings, tmp_path)
+    save_record(settings, tmp_path)
     assert "secret" not in (tmp_path / "run.json").read_text()
     assert settings.storage == "postgresql://me:***@host/db"
     assert args.storage == "postgresql://me:secret@host/db"
@@ -231,9 +233,9 @@ def test_a_storage_is_kept_without_its_password(tmp_path):
 
 
 def test_the_defaults_of_the_command_are_those_of_the_library():
-    ours = {f.name: f.default for f in dataclasses.fields(Settings)}
+    ours = {f.name: f.default for f in dataclasses.fields(SearchSettings)}
     theirs = {f.name: f.default for f in dataclasses.fields(LbTExemplars)}
-    assert {name: ours[name] for name in NAMES} == {name: theirs[name] for name in NAMES}
+    assert {name: ours[name] for name in SEARCH} == {name: theirs[name] for name in SEARCH}
 
 
 def test_a_used_out_folder_is_refused(tmp_path, capsys):

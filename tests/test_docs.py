@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from lbt_dspy.benchmarks.cli import compare as compare_runs
-from lbt_dspy.benchmarks.cli import predict, settings
+from lbt_dspy.benchmarks.cli import parser, predict
 from lbt_dspy.benchmarks.cli.main import main
 from lbt_dspy.benchmarks.shared.format import comparison_cells
 from lbt_dspy.benchmarks.studies.race.results import report as race_report
@@ -38,7 +38,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_flag_that_the_docs_name_exists():
-    parsers = {"lbt predict": predict.parser(), "lbt compare": compare_runs.parser(), "lbt --": settings.parser()}
+    parsers = {"lbt predict": predict.parser(), "lbt compare": compare_runs.parser(), "lbt --": parser.parser()}
     known = {name: {f for a in p._actions for f in a.option_strings} for name, p in parsers.items()}
     for page in PAGES:
         for line in page.read_text(encoding="utf-8").splitlines():

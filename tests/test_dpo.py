@@ -16,10 +16,12 @@ from lbt_dspy.lms.embedded.classroom import FOLDER, ClassroomAdapter
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.teleprompters.dpo import options as dpo_settings
 from lbt_dspy.teleprompters.dpo import trainer as dpo
-from lbt_dspy.teleprompters.dpo.optimizer import LbTDPO, train, training_folder
+from lbt_dspy.teleprompters.dpo import training_folder
+from lbt_dspy.teleprompters.dpo.optimizer import LbTDPO
 from lbt_dspy.teleprompters.dpo.options import DPOSettings, check_base
 from lbt_dspy.teleprompters.dpo.preferences import load_lessons
 from lbt_dspy.teleprompters.dpo.provider import PreferenceProvider
+from lbt_dspy.teleprompters.dpo.trainer import train
 
 TRAINS = all(importlib.util.find_spec(name) for name in dpo_settings.NEEDED)
 needs_extra = pytest.mark.skipif(not TRAINS, reason="the extra dpo is not installed")

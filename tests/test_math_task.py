@@ -9,9 +9,10 @@ import pytest
 from conftest import ROOT
 
 from lbt_dspy import UserError
+from lbt_dspy.benchmarks.cli.math_task import main
 from lbt_dspy.benchmarks.tasks.math import task as math_task
 from lbt_dspy.benchmarks.tasks.math.rows import boxed
-from lbt_dspy.benchmarks.tasks.math.task import check_variants, load_math, main
+from lbt_dspy.benchmarks.tasks.math.task import check_variants, load_math
 
 TAUGHT = {
     "question": "What is $1+1$? 🦆", "solution": "Count.", "answer": "2", "subject": "Algebra", "level": 2,

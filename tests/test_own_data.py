@@ -12,7 +12,8 @@ from pyarrow import parquet
 from test_command import ROW_NAMES, run, without_times
 
 from lbt_dspy import classification
-from lbt_dspy.benchmarks.cli.settings import parser, settings_of
+from lbt_dspy.benchmarks.cli.parser import parser
+from lbt_dspy.benchmarks.cli.settings import settings_of
 from lbt_dspy.benchmarks.tasks.classification.own_data import load_own_data
 from lbt_dspy.benchmarks.tasks.tables import from_hub
 from lbt_dspy.lms.embedded import embedded_lm
@@ -264,8 +265,8 @@ PROGRAM_CASES = [
 @pytest.mark.parametrize(("spec", "predictor"), PROGRAM_CASES)
 def test_a_program_of_ones_own_learns_one_predictor(spec, predictor, folder, capsys):
     words = [*OWN, *SMALL, "--program", spec, *(("--predictor", predictor) if predictor else ())]
-    code, planned, _ = run(*words, "--dry-run", capsys=capsys)
-    assert code == 0
+    code, planned, err = run(*words, "--dry-run", capsys=capsys)
+    assert code == 0, err
     assert "taken to ask each of its predictors once in a run" in planned
     assert run(*words, "--out", "run", capsys=capsys)[0] == 0
     results = results_in(folder / "run")

@@ -136,7 +136,7 @@ def test_a_spent_budget_keeps_what_was_answered(flags, folder, capsys):
 
 
 def test_what_a_server_does_not_answer_is_counted(folder, server, capsys, monkeypatch):
-    monkeypatch.setattr("lbt_dspy.benchmarks.cli.main.RETRIES", 0)
+    monkeypatch.setattr("lbt_dspy.benchmarks.cli.running.RETRIES", 0)
     with server("--empty", "0.3", "--server-error", "0.3") as base_url:
         model = f"hosted_vllm/m@{base_url}"
         write_csv("new.csv", rows_of("never seen", 8))

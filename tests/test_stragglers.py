@@ -80,7 +80,7 @@ def test_a_hang_delays_neither_the_others_nor_the_end_beyond_its_timeout(client,
 
     with recording(answer) as (url, _):
         ledger = Ledger(workers=4)
-        report = examine(program, fleet(tmp_path, url, timeout=1.5, client=client), ledger, 20)
+        report = examine(program, fleet(tmp_path, url, timeout=4, client=client), ledger, 20)
     assert report.coverage == 1.0
     assert (len(seen), sum(seen), ledger.journal.sent()) == (21, 2, 21)
     assert seen.index(True) == 0

@@ -18,9 +18,10 @@ from lbt_dspy.benchmarks.studies.throughput import overhead as throughput_overhe
 from lbt_dspy.benchmarks.studies.throughput import runs as throughput_runs
 from lbt_dspy.benchmarks.studies.throughput.clients import CLIENTS, SITTINGS, Done, program, work_of
 from lbt_dspy.benchmarks.studies.throughput.echo_server import LABELS, MODEL, running_server
+from lbt_dspy.benchmarks.studies.throughput.names import NAMES
 from lbt_dspy.benchmarks.studies.throughput.overhead import Stopwatch
 from lbt_dspy.benchmarks.studies.throughput.report import report
-from lbt_dspy.benchmarks.studies.throughput.runs import NAMES, Run, _turns, measure, rows_of
+from lbt_dspy.benchmarks.studies.throughput.runs import Run, _turns, measure, rows_of
 from lbt_dspy.errors import LbTError
 from lbt_dspy.exam.render import Renderer, current_adapter
 

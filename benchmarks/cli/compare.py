@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lbt_dspy.benchmarks.cli.settings import OneLineParser, command_name
+from lbt_dspy.benchmarks.shared.parser import OneLineParser, command_name
 from lbt_dspy.benchmarks.tasks.tables import nearest, some
 from lbt_dspy.errors import UserError
 

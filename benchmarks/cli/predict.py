@@ -7,7 +7,8 @@ import contextlib
 import sys
 from pathlib import Path
 
-from lbt_dspy.benchmarks.cli.settings import OneLineParser, add_client_flag, command_name
+from lbt_dspy.benchmarks.shared.parser import OneLineParser, command_name
+from lbt_dspy.benchmarks.shared.run_options import CLIENT_HELP
 from lbt_dspy.benchmarks.tasks.tables import ENDINGS, check_columns, columns_of, ending_of, read_file, writer_for
 from lbt_dspy.errors import UserError, check_at_least, check_choice
 from lbt_dspy.lms.config import CLIENTS
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--max-calls", metavar="N", type=int, help="stop before call N + 1 (exit code 3)")
     p.add_argument("--max-cost", metavar="USD", type=float, help="stop before more could be spent (exit code 3)")
     p.add_argument("--workers", metavar="N", type=int, default=8, help="requests in flight (8)")
-    add_client_flag(p)
+    p.add_argument("--client", metavar="NAME", default="auto", help=CLIENT_HELP)
     p.add_argument("--quiet", action="store_true", help="no progress")
     return p
 
@@ -44,8 +45,8 @@ def execute(args: argparse.Namespace) -> int:
     check_at_least("--workers", args.workers, 1, "1 asks one call after the other")
     check_choice("--client", args.client, CLIENTS)
     _check_out(args.out)
-    from lbt_dspy.benchmarks.cli.main import RETRIES, check_prices
     from lbt_dspy.benchmarks.cli.predictions import Predictor, Report, compiled_program
+    from lbt_dspy.benchmarks.cli.running import RETRIES, check_prices
     from lbt_dspy.benchmarks.shared.program_record import read_program
     from lbt_dspy.errors import BudgetSpentError
     from lbt_dspy.ledger.budget import Budget

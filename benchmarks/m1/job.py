@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import time
@@ -28,11 +27,13 @@ from lbt_dspy.benchmarks.m1.results import (
 )  # fmt: skip
 from lbt_dspy.benchmarks.m1.rows import Row
 from lbt_dspy.benchmarks.m1.runs import RerankRunner, tasks_of
-from lbt_dspy.benchmarks.m1.settings import ALL, CODE, RerankSettings
+from lbt_dspy.benchmarks.m1.settings import ALL, RerankSettings
 from lbt_dspy.benchmarks.m1.tables import tables
-from lbt_dspy.benchmarks.m3.results import command_of
+from lbt_dspy.benchmarks.shared.command import command_of
 from lbt_dspy.benchmarks.shared.console import console, give_json, print_calls, print_table, sent_line
 from lbt_dspy.benchmarks.shared.format import markdown_table, percent
+from lbt_dspy.benchmarks.shared.run_options import RunOptions
+from lbt_dspy.benchmarks.tasks.names import CODE
 from lbt_dspy.exam.sitting.evidence import check_scorers
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
@@ -43,11 +44,11 @@ from lbt_dspy.metrics.sandbox import strongest
 class Job:
     """A run of M1; see `console.Job`."""
 
-    def __init__(self, settings: RerankSettings, args: argparse.Namespace) -> None:
+    def __init__(self, settings: RerankSettings, options: RunOptions) -> None:
         self._settings = settings
-        isolation = strongest(allow_weak=args.allow_weak_sandbox) if settings.task == CODE else "auto"
+        isolation = strongest(allow_weak=options.allow_weak_sandbox) if settings.task == CODE else "auto"
         self._tasks = tasks_of(settings, isolation)
-        self._teacher, *self._students = LMRoles(settings.config, client=args.client).lms(
+        self._teacher, *self._students = LMRoles(settings.config, client=options.client).lms(
             [settings.teacher, *settings.students]
         )
         if settings.mark == "evidence":

@@ -12,11 +12,11 @@ from typing import Any
 from lbt_dspy.benchmarks.m1.code_scores import by_tests, failures_line, why_wrong
 from lbt_dspy.benchmarks.m1.rows import EXAMINED, RIGHT, WAYS, WRONG, Row, order_of
 from lbt_dspy.benchmarks.m1.runs import RerankRunner
-from lbt_dspy.benchmarks.m1.settings import NAMES
+from lbt_dspy.benchmarks.m1.settings import REPORTED
 from lbt_dspy.benchmarks.m1.tables import by_mark, by_schedule, by_strata
-from lbt_dspy.benchmarks.m3.results import calls_by_role, calls_made, versions
 from lbt_dspy.benchmarks.shared.format import dollars, interval, percent
 from lbt_dspy.benchmarks.shared.held_out import DIGEST_BYTES, lines_of
+from lbt_dspy.benchmarks.shared.record import ResultRow, RunResults, calls_by_role, versus
 from lbt_dspy.lms.embedded import PREFIX as EMBEDDED
 from lbt_dspy.lms.recorded import PREFIX as RECORDED
 from lbt_dspy.metrics.labels import Accuracy
@@ -34,54 +34,20 @@ WORKED = (
 
 
 def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) -> dict[str, Any]:
-    """Return the content of results.json; identical for identical settings but for `seconds`."""
+    """Return the content of results.json; identical for identical settings but for `seconds` and `versions`."""
     kept = {name: rows[name] for name in order_of(runner.task) if name in rows}
-    teaching, settings = runner.task.teaching, runner.settings
-    metric = Accuracy((RIGHT, WRONG))
-    runs = {name: row.runs() for name, row in kept.items()}
-    values, differences = paired_bootstrap([RIGHT] * len(teaching), runs, metric)
-    journal = runner.ledger.journal
-    return {
-        "task": settings.task,
-        "method": settings.method,
-        "seeds": list(settings.seeds),
-        "models": {"teacher": settings.teacher, "students": list(settings.students)},
-        "versions": versions("math-verify", "sympy"),
-        "settings": {
-            "data": runner.task.source,
-            "questions": len(teaching),
-            "bank": len(runner.task.bank),
-            "exam_sizes": exam_sizes(runner),
-            "dropped": dict(runner.task.dropped),
-            "sandbox": runner.task.sandbox,
-            "selection": settings.selection,
-            **{name: getattr(settings, name) for name in NAMES},
-        },
-        "results": [
-            {
-                "name": name,
-                "metric": metric.name,
-                "value": values[name].value,
-                "ci95": [values[name].low, values[name].high],
-                "n": len(teaching),
-                "coverage": coverage_of(row),
-                "by_seed": row.by_seed(values[name].by_run),
-                "vs": [
-                    {"baseline": base, "diff": d.value, "ci95": [d.low, d.high]}
-                    for base in runner.task.baselines
-                    if base in kept and base != name
-                    for d in (differences[name, base],)
-                ],
-                "calls": calls_by_role(row.account),
-                "cost_usd": row.account.cost,
-                "failed_calls": row.account.failed,
-                "schedule": row.schedule,
-                "sittings": {"full": full_sittings(row), "asked": asked_sittings(row)},
-                "overturned": sum(found.exam.overturned for found in row.exams()),
-                "lost_samples": sum(found.exam.lost for found in row.exams()),
-            }
-            for name, row in kept.items()
-        ],
+    settings = runner.settings
+    told = {
+        "data": runner.task.source,
+        "questions": len(runner.task.teaching),
+        "bank": len(runner.task.bank),
+        "exam_sizes": exam_sizes(runner),
+        "dropped": dict(runner.task.dropped),
+        "sandbox": runner.task.sandbox,
+        "selection": settings.selection,
+        **{name: getattr(settings, name) for name in REPORTED},
+    }
+    sections = {
         "scores": by_tests(runner, kept),
         "failures": why_wrong(runner, kept),
         "strata": by_strata(runner, kept),
@@ -90,9 +56,40 @@ def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) ->
         "by_lessons": by_lessons(runner, kept),
         "lbt_scores": lesson_scores(runner, kept),
         "held_out": held_out(runner, kept),
-        **calls_made(journal),
-        "seconds": round(seconds, 1),
     }
+    return RunResults(
+        run=settings, settings=told, rows=result_rows(runner, kept), sections=sections, journal=runner.ledger.journal,
+        seconds=seconds, packages=("math-verify", "sympy"),
+    ).as_dict()  # fmt: skip
+
+
+def result_rows(runner: RerankRunner, rows: Mapping[str, Row]) -> list[ResultRow]:
+    """Return the rows of the table, each against the baselines of the task."""
+    metric, teaching = Accuracy((RIGHT, WRONG)), runner.task.teaching
+    runs = {name: row.runs() for name, row in rows.items()}
+    values, differences = paired_bootstrap([RIGHT] * len(teaching), runs, metric)
+    return [
+        ResultRow(
+            name=name,
+            metric=metric.name,
+            value=values[name].value,
+            ci95=(values[name].low, values[name].high),
+            n=len(teaching),
+            coverage=coverage_of(row),
+            by_seed=row.by_seed(values[name].by_run),
+            vs=versus(name, differences, runner.task.baselines),
+            calls=calls_by_role(row.account),
+            schedule=row.schedule,
+            more={
+                "cost_usd": row.account.cost,
+                "failed_calls": row.account.failed,
+                "sittings": {"full": full_sittings(row), "asked": asked_sittings(row)},
+                "overturned": sum(found.exam.overturned for found in row.exams()),
+                "lost_samples": sum(found.exam.lost for found in row.exams()),
+            },
+        )
+        for name, row in rows.items()
+    ]
 
 
 def coverage_of(row: Row) -> float:

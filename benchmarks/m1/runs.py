@@ -21,12 +21,14 @@ from lbt_dspy.benchmarks.m1.rows import (
     order_of,
     way_of,
 )
-from lbt_dspy.benchmarks.m1.settings import ALL, CLASSROOM, CODE, RerankSettings
+from lbt_dspy.benchmarks.m1.settings import ALL, RerankSettings
 from lbt_dspy.benchmarks.tasks.answering import AnswerTask, worked
 from lbt_dspy.benchmarks.tasks.classroom.task import classroom_task
 from lbt_dspy.benchmarks.tasks.code.answering import code_task
+from lbt_dspy.benchmarks.tasks.code.task import load_code
 from lbt_dspy.benchmarks.tasks.math.task import check_variants, load_math
-from lbt_dspy.errors import NoAnswerError
+from lbt_dspy.benchmarks.tasks.names import CLASSROOM, CODE
+from lbt_dspy.errors import NoAnswerError, UserError
 from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
@@ -228,8 +230,15 @@ def tasks_of(settings: RerankSettings, isolation: str = "auto") -> tuple[AnswerT
     """
     if settings.task == CLASSROOM:
         return tuple(classroom_task(seed, settings.exam_problems, settings.limit) for seed in settings.seeds)
-    task = code_task(settings, isolation) if settings.task == CODE else _math(settings)
+    task = _code(settings, isolation) if settings.task == CODE else _math(settings)
     return (task,) * len(settings.seeds)
+
+
+def _code(settings: RerankSettings, isolation: str) -> AnswerTask:
+    data = load_code(settings.data)
+    if settings.exam == "same-kind" and not any(problem.tags for problem in data.teaching):
+        raise UserError(f"problems of {data.source} have no tags, by which --exam same-kind chooses; take nearest")
+    return code_task(data, rounds=settings.debug_rounds, limit=settings.limit, isolation=isolation)
 
 
 def _math(settings: RerankSettings) -> AnswerTask:

@@ -8,8 +8,8 @@ from typing import Any
 from lbt_dspy.benchmarks.m1.code_scores import Table, scores_table
 from lbt_dspy.benchmarks.m1.rows import EVIDENCE, EXAMINED, ONE_SITTING, Answered, Row
 from lbt_dspy.benchmarks.m1.runs import RerankRunner
-from lbt_dspy.benchmarks.m3.results import calls_by_role
 from lbt_dspy.benchmarks.shared.format import percent
+from lbt_dspy.benchmarks.shared.record import calls_by_role
 
 MARKS = (ONE_SITTING, EVIDENCE)
 DIFFICULTIES = ("introductory", "easy", "medium", "interview", "hard", "competition")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from lbt_dspy.benchmarks.m1.plan import largest_plan
 from lbt_dspy.benchmarks.m2.job import print_cards
 from lbt_dspy.benchmarks.m2.settings import TuningSettings, rerank_settings_of
 from lbt_dspy.benchmarks.shared.console import console, sent_line
+from lbt_dspy.benchmarks.shared.run_options import RunOptions
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.teleprompters.dpo.preferences import PreferenceData, ScoredLesson
 from lbt_dspy.teleprompters.dpo.scored_lessons import scored_lessons
@@ -21,9 +21,9 @@ from lbt_dspy.teleprompters.dpo.scored_lessons import scored_lessons
 class Job:
     """An export of pairs; see `console.Job`. Its lessons, exams and models are those of a run of M1."""
 
-    def __init__(self, settings: TuningSettings, args: argparse.Namespace) -> None:
+    def __init__(self, settings: TuningSettings, options: RunOptions) -> None:
         self._settings = settings
-        self._m1 = RerankJob(rerank_settings_of(settings), args)
+        self._m1 = RerankJob(rerank_settings_of(settings), options)
         self._lessons: list[ScoredLesson] = []
         self.journal = None if settings.source is None else Path(settings.source) / "journal.sqlite"
         """Of the run whose lessons these are; what was paid for there is not asked again."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -25,9 +24,10 @@ from lbt_dspy.benchmarks.m2.results import (
 )
 from lbt_dspy.benchmarks.m2.runs import TuningRow, TuningRunner
 from lbt_dspy.benchmarks.m2.settings import TuningSettings
-from lbt_dspy.benchmarks.m3.results import command_of
+from lbt_dspy.benchmarks.shared.command import command_of
 from lbt_dspy.benchmarks.shared.console import console, give_json, print_calls, print_table, sent_line
 from lbt_dspy.benchmarks.shared.format import markdown_table
+from lbt_dspy.benchmarks.shared.run_options import RunOptions
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.lms.user_lm import engine_of
@@ -41,11 +41,11 @@ PICTURE = "accuracy_by_round.png"
 class Job:
     """A run of M2; see `console.Job`."""
 
-    def __init__(self, settings: TuningSettings, args: argparse.Namespace) -> None:
+    def __init__(self, settings: TuningSettings, options: RunOptions) -> None:
         if not settings.export_only:
             check_extra()
         self._settings = settings
-        self._teacher, *self._students = LMRoles(settings.config, client=args.client).lms(
+        self._teacher, *self._students = LMRoles(settings.config, client=options.client).lms(
             [settings.teacher, *settings.students]
         )
         self._rows: dict[str, TuningRow] = {}

@@ -9,17 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lbt_dspy.benchmarks.m2.runs import BEFORE, TuningRow, TuningRunner
-from lbt_dspy.benchmarks.m2.settings import NAMES
-from lbt_dspy.benchmarks.m3.results import calls_by_role, calls_made, versions
+from lbt_dspy.benchmarks.m2.settings import REPORTED
 from lbt_dspy.benchmarks.shared.format import interval, percent
 from lbt_dspy.benchmarks.shared.held_out import DIGEST_BYTES, lines_of
+from lbt_dspy.benchmarks.shared.record import ResultRow, RunResults, calls_by_role, versus
 from lbt_dspy.intervals import paired_means
 from lbt_dspy.metrics.statistics import LabelledRuns
 from lbt_dspy.teleprompters.dpo.steps import Round
 
 RIGHT, WRONG = "right", "wrong"
 BASELINES = (BEFORE, "dpo-correct")
-SHARED = ("rationales", "exam", "exam_problems", "sittings", "rounds", "temperature")
 HEADINGS = (
     "row", "accuracy [95%]", "vs before", "vs dpo-correct", "pairs", "chosen wrong", "teacher", "students", "seconds",
 )  # fmt: skip
@@ -27,52 +26,48 @@ Marks = Sequence[Sequence[float | None]]
 
 
 def results_of(runner: TuningRunner, rows: Mapping[str, TuningRow], seconds: float) -> dict[str, Any]:
-    """Return the content of results.json; identical for identical settings but for seconds."""
+    """Return the content of results.json; identical for identical settings but for seconds and versions."""
     s = runner.settings
     marks = marks_of_rows(rows)
-    values, differences = paired_means(marks)
-    held_out = [runner.held_out(seed) for seed in s.seeds]
-    return {
-        "task": s.task,
-        "method": s.method,
-        "seeds": list(s.seeds),
-        "models": {"teacher": s.teacher, "students": list(s.students)},
-        "versions": versions("torch", "transformers", "trl"),
-        "settings": {
-            "data": "synthetic world",
-            "training_problems": s.problems,
-            "held_out_problems": s.held_out,
-            **{name: getattr(s, name) for name in (*SHARED, *NAMES)},
-        },
-        "results": [
-            {
-                "name": name,
-                "metric": "accuracy",
-                "value": values[name].value,
-                "ci95": [values[name].low, values[name].high],
-                "n": s.held_out,
-                "coverage": _coverage(marks[name]),
-                "by_seed": list(values[name].by_run),
-                "vs": [
-                    {"baseline": base, "diff": d.value, "ci95": [d.low, d.high]}
-                    for base in BASELINES
-                    if base in marks and base != name
-                    for d in (differences[name, base],)
-                ],
-                **(_of_row(rows[name]) if name in rows else {"calls": {"teacher": 0, "students": 0}}),
-                "schedule": "none" if name == BEFORE else "full",
-            }
-            for name in marks
-        ],
-        "held_out": {
-            "labels": [RIGHT, WRONG],
-            "texts": _digest([[problem.question for problem in problems] for problems in held_out]),
-            "references": " ".join("0" for _ in range(s.held_out)),
-            "answers": {name: lines_of(_labelled(runs), (RIGHT, WRONG)) for name, runs in marks.items()},
-        },
-        **calls_made(runner.ledger.journal),
-        "seconds": round(seconds, 1),
+    told = {
+        "data": "synthetic world",
+        "training_problems": s.problems,
+        "held_out_problems": s.held_out,
+        **{name: getattr(s, name) for name in REPORTED},
     }
+    held_out = {
+        "labels": [RIGHT, WRONG],
+        "texts": _digest([[problem.question for problem in runner.held_out(seed)] for seed in s.seeds]),
+        "references": " ".join("0" for _ in range(s.held_out)),
+        "answers": {name: lines_of(_labelled(runs), (RIGHT, WRONG)) for name, runs in marks.items()},
+    }
+    return RunResults(
+        run=s, settings=told, rows=result_rows(marks, rows, s.held_out), sections={"held_out": held_out},
+        journal=runner.ledger.journal, seconds=seconds, packages=("torch", "transformers", "trl"),
+    ).as_dict()  # fmt: skip
+
+
+def result_rows(marks: Mapping[str, Marks], rows: Mapping[str, TuningRow], problems: int) -> list[ResultRow]:
+    """Return the rows of the table, each against the teacher before and pairs of correctness alone."""
+    values, differences = paired_means(marks)
+    nothing = {"teacher": 0, "students": 0}
+    more = {name: _of_row(rows[name]) if name in rows else {"calls": nothing} for name in marks}
+    return [
+        ResultRow(
+            name=name,
+            metric="accuracy",
+            value=values[name].value,
+            ci95=(values[name].low, values[name].high),
+            n=problems,
+            coverage=_coverage(marks[name]),
+            by_seed=values[name].by_run,
+            vs=versus(name, differences, BASELINES),
+            calls=more[name]["calls"],
+            schedule="none" if name == BEFORE else "full",
+            more=more[name],
+        )
+        for name in marks
+    ]
 
 
 def heading(results: Mapping[str, Any]) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import dspy
 
-from lbt_dspy.benchmarks.cli.settings import Settings
 from lbt_dspy.benchmarks.m3.output import partial_table, print_plan, write_run
 from lbt_dspy.benchmarks.m3.plan import largest_plan
 from lbt_dspy.benchmarks.m3.results import results_of
 from lbt_dspy.benchmarks.m3.runs import Comparison, Runner
+from lbt_dspy.benchmarks.m3.settings import SearchSettings
+from lbt_dspy.benchmarks.shared.run_options import RunOptions
 from lbt_dspy.benchmarks.tasks.classification.data import load_data
 from lbt_dspy.benchmarks.tasks.classification.own_data import load_own_data
 from lbt_dspy.benchmarks.tasks.classification.own_program import program_for
@@ -28,16 +28,16 @@ STUDY_FILE = "study.log"
 class Job:
     """A run of M3; see `console.Job`."""
 
-    def __init__(self, settings: Settings, args: argparse.Namespace) -> None:
-        if args.storage is not None:
-            check_storage(args.storage)
-        self._settings, self._storage = settings, args.storage
+    def __init__(self, settings: SearchSettings, options: RunOptions) -> None:
+        if options.storage is not None:
+            check_storage(options.storage)
+        self._settings, self._storage = settings, options.storage
         own = settings.train is not None
         self._data = load_own_data(settings) if own else load_data(settings.task, settings.data, settings.filter)
         check_sizes(settings, self._data.train)
         self._trained = program_for(self._data.task, settings.program, settings.predictor)
         check_teacher(settings)
-        self._teacher, *self._students = LMRoles(settings.config, client=args.client).lms(
+        self._teacher, *self._students = LMRoles(settings.config, client=options.client).lms(
             [settings.teacher, *settings.students]
         )
         self._trained.set_teacher(self._teacher)
@@ -77,7 +77,7 @@ class Job:
         partial_table(self._runner, self._comparison, errors=errors)
 
 
-def check_teacher(settings: Settings) -> None:
+def check_teacher(settings: SearchSettings) -> None:
     """Raise `UserError` for an embedded model that cannot be a teacher, or not the one that is asked for."""
     name = settings.teacher
     if name in STUDENTS:
@@ -87,7 +87,7 @@ def check_teacher(settings: Settings) -> None:
         raise UserError(f"{option} needs a language model as --teacher: {name} is statistical and writes no texts")
 
 
-def check_sizes(settings: Settings, train: tuple[object, ...]) -> None:
+def check_sizes(settings: SearchSettings, train: tuple[object, ...]) -> None:
     """Raise `UserError` when there are fewer training examples than exemplars."""
     if settings.exemplars > len(train):
         raise UserError(

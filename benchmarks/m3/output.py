@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lbt_dspy.benchmarks.cli.settings import Settings
 from lbt_dspy.benchmarks.m3.plan import call_costs, largest_plan
 from lbt_dspy.benchmarks.m3.report import plot_study, sections
-from lbt_dspy.benchmarks.m3.results import ORDER, command_of, coverage_of
+from lbt_dspy.benchmarks.m3.results import ORDER, coverage_of
 from lbt_dspy.benchmarks.m3.runs import Comparison, Runner, labels_of
+from lbt_dspy.benchmarks.m3.settings import SearchSettings
+from lbt_dspy.benchmarks.shared.command import command_of
 from lbt_dspy.benchmarks.shared.console import console, print_calls, sent_line
 from lbt_dspy.benchmarks.shared.format import (
     METRIC_NAMES,
@@ -155,7 +156,7 @@ def unreadable_share(lines: Sequence[str]) -> float:
 def _report(
     results: Mapping[str, Any],
     comparison: Comparison,
-    settings: Settings,
+    settings: SearchSettings,
     source: str,
     lost: int,
     pictures: Sequence[str],

@@ -8,8 +8,7 @@ from typing import Any
 
 import dspy
 
-from lbt_dspy.benchmarks.cli.settings import Settings
-from lbt_dspy.benchmarks.m3.flags import NAMES as SEARCH_OPTIONS
+from lbt_dspy.benchmarks.m3.settings import SEARCH, SearchSettings
 from lbt_dspy.benchmarks.tasks.classification.data import LabelledData
 from lbt_dspy.benchmarks.tasks.classification.own_program import TrainedProgram
 from lbt_dspy.benchmarks.tasks.classification.task import ClassificationTask
@@ -78,7 +77,7 @@ class Runner:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: SearchSettings,
         data: LabelledData,
         trained: TrainedProgram,
         teacher: dspy.LM,
@@ -192,7 +191,7 @@ class Runner:
             metric=self.metric, exam_students=students, label_field=self.data.task.output,
             predictor=self.trained.predictor, ledger=self.ledger, seed=seed,
             storage=self.storage if self.settings.search == "tpe" else None,
-            **{name: getattr(self.settings, name) for name in SEARCH_OPTIONS},
+            **{name: getattr(self.settings, name) for name in SEARCH},
         )  # fmt: skip
 
     def _random_sets(self, seed: int, count: int) -> list[ExemplarSet]:

@@ -17,12 +17,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lbt_dspy.benchmarks.cli.settings import OneLineParser
 from lbt_dspy.benchmarks.shared.format import markdown_table
+from lbt_dspy.benchmarks.shared.parser import OneLineParser
 from lbt_dspy.benchmarks.studies.script import exit_code_of
 from lbt_dspy.benchmarks.studies.throughput.command import check_json_file
+from lbt_dspy.benchmarks.studies.throughput.names import EXAM_PROBLEMS
 from lbt_dspy.benchmarks.studies.throughput.report import Table, show
-from lbt_dspy.benchmarks.studies.throughput.runs import EXAM_PROBLEMS, own_process
+from lbt_dspy.benchmarks.studies.throughput.runs import own_process
 from lbt_dspy.errors import LbTError, UserError, check_at_least
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import psutil
 
 from lbt_dspy.benchmarks.studies.throughput.clients import problem, program
 from lbt_dspy.benchmarks.studies.throughput.echo_server import ANSWER, LABELS
-from lbt_dspy.benchmarks.studies.throughput.runs import EXAM_PROBLEMS
+from lbt_dspy.benchmarks.studies.throughput.names import EXAM_PROBLEMS
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.ledger.journal import Journal

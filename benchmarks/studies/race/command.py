@@ -20,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from lbt_dspy.benchmarks.cli.settings import OneLineParser
+from lbt_dspy.benchmarks.shared.parser import OneLineParser
 from lbt_dspy.benchmarks.studies.script import exit_code_of
 from lbt_dspy.errors import UserError
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lbt_dspy.benchmarks.cli.settings import OneLineParser
+from lbt_dspy.benchmarks.shared.parser import OneLineParser
 from lbt_dspy.errors import LbTError, UserError, check_at_least
 
 PACKAGES = ("lbt_dspy", "numpy")

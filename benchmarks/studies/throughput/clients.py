@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import dspy
 
 from lbt_dspy.benchmarks.studies.throughput.echo_server import LABELS, MODEL
-from lbt_dspy.benchmarks.studies.throughput.runs import EXAM_PROBLEMS
+from lbt_dspy.benchmarks.studies.throughput.names import EXAM_PROBLEMS
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.exam.render import Renderer, current_adapter

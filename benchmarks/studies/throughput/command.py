@@ -16,18 +16,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lbt_dspy.benchmarks.cli.settings import OneLineParser
+from lbt_dspy.benchmarks.shared.parser import OneLineParser
 from lbt_dspy.benchmarks.studies.script import exit_code_of
 from lbt_dspy.benchmarks.studies.throughput.echo_server import LATENCY, running_server
-from lbt_dspy.benchmarks.studies.throughput.runs import (
-    BASELINE,
-    NAMES,
-    Row,
-    compare,
-    overhead_rows,
-    requests_seen,
-    rows_of,
-)
+from lbt_dspy.benchmarks.studies.throughput.names import BASELINE, NAMES
+from lbt_dspy.benchmarks.studies.throughput.runs import Row, compare, overhead_rows, requests_seen, rows_of
 from lbt_dspy.errors import UserError, check_at_least
 
 PACKAGES = ("lbt_dspy", "dspy", "litellm", "aiohttp")

@@ -16,14 +16,9 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
+from lbt_dspy.benchmarks.studies.throughput.names import BASELINE, EVALUATE
 from lbt_dspy.errors import LbTError, UserError
 
-BASELINE, EVALUATE = "aiohttp", "dspy-evaluate"
-NAMES = (
-    BASELINE, "litellm", EVALUATE, "dspy-parallel", "dspy-lean", "lbt-litellm", "lbt-lean", "lbt-lean-3",
-)  # fmt: skip
-EXAM_PROBLEMS = 3
-"""After one lesson, as in the paper's exams."""
 SECONDS_FOR_STATS = 10
 Row = dict[str, Any]
 

@@ -23,8 +23,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lbt_dspy.benchmarks.cli.settings import OneLineParser
 from lbt_dspy.benchmarks.shared.format import markdown_table
+from lbt_dspy.benchmarks.shared.parser import OneLineParser
 from lbt_dspy.benchmarks.studies.script import exit_code_of
 from lbt_dspy.benchmarks.studies.throughput.command import PACKAGES, check_json_file, concurrencies_of
 from lbt_dspy.benchmarks.studies.throughput.echo_server import RETRY_AFTER, Faults, running_server

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
-from lbt_dspy.benchmarks.cli.settings import Settings
 from lbt_dspy.benchmarks.tasks.classification.data import LabelledData, check_classes, filtered, labelled_data
 from lbt_dspy.benchmarks.tasks.classification.task import ClassificationTask, Pair, clean
 from lbt_dspy.benchmarks.tasks.tables import Row, cell_text, check_columns, is_file, nearest, read_rows, some
@@ -13,7 +13,47 @@ from lbt_dspy.errors import UserError
 from lbt_dspy.metrics.labels import BinaryF1, default_metric, plain_label
 
 
-def load_own_data(settings: Settings) -> LabelledData:
+class OwnTask(Protocol):
+    """What is said of a task of the user's own; see the flags of `lbt --train`."""
+
+    @property
+    def task(self) -> str:
+        """Its name."""
+
+    @property
+    def train(self) -> str | None:
+        """Where the training examples are."""
+
+    @property
+    def test(self) -> str | None:
+        """Where the held-out examples are."""
+
+    @property
+    def question(self) -> str | None:
+        """What is asked about a text."""
+
+    @property
+    def text_field(self) -> tuple[str, ...]:
+        """The columns with the texts."""
+
+    @property
+    def label_field(self) -> str:
+        """The column with the label."""
+
+    @property
+    def positive(self) -> str | None:
+        """Of two labels the one whose F1 counts; `None`: the rarer one."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels; empty: those of the training examples."""
+
+    @property
+    def filter(self) -> tuple[str, ...]:
+        """Only such rows are used."""
+
+
+def load_own_data(settings: OwnTask) -> LabelledData:
     """Load the examples that `--train` and `--test` name.
 
     Args:
@@ -73,14 +113,14 @@ def texts_of(row: Row, fields: Sequence[str], place: str) -> tuple[str, ...]:
     return tuple(text or "" for text in texts.values())
 
 
-def _pair(row: Row, settings: Settings, place: str) -> Pair:
+def _pair(row: Row, settings: OwnTask, place: str) -> Pair:
     label = (cell_text(row.get(settings.label_field)) or "").strip()
     if not label:
         raise UserError(f"{place} has no label in {settings.label_field!r}; give it one, or leave the row out")
     return texts_of(row, settings.text_field, place), label
 
 
-def _unknown_label(label: str, labels: Sequence[str], place: str, settings: Settings) -> UserError:
+def _unknown_label(label: str, labels: Sequence[str], place: str, settings: OwnTask) -> UserError:
     hint = nearest(label, labels)
     if settings.labels:
         return UserError(f"{place} has the label {label[:60]!r}, which is not in --labels {some(labels)}; {hint}add it")

@@ -73,6 +73,7 @@ def _named(spec: str) -> Any:
     if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module_name.split(".")):
         raise UserError(f"--program must be MODULE:NAME, e.g. desk:Desk, but got {spec!r}")
     sys.path.insert(0, "")
+    importlib.invalidate_caches()  # a file that was written a moment ago is there too
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a module of the user's own may raise anything

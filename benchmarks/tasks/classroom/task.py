@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dspy
 
-from lbt_dspy.benchmarks.m1.settings import CLASSROOM
 from lbt_dspy.benchmarks.tasks.answering import AnswerTask, answers_only, few_shot
 from lbt_dspy.benchmarks.tasks.classroom.problems import classroom_problems
 from lbt_dspy.benchmarks.tasks.classroom.world import NAMES, SPLITS
+from lbt_dspy.benchmarks.tasks.names import CLASSROOM
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.lms.embedded.classroom import ClassroomAdapter

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import dspy
 
-from lbt_dspy.benchmarks.m1.settings import RerankSettings
 from lbt_dspy.benchmarks.tasks.answering import AnswerTask
-from lbt_dspy.benchmarks.tasks.code.task import load_code
+from lbt_dspy.benchmarks.tasks.code.task import CodeData
+from lbt_dspy.benchmarks.tasks.names import CODE
 from lbt_dspy.errors import UserError
 from lbt_dspy.metrics import Limits, ProgramTests, run_program
 from lbt_dspy.programs.code import SelfDebug, code_program
@@ -26,30 +26,28 @@ DEBUG_INPUTS = ("visible", "entry_point", "preamble", "starter")
 """What self-debug must know of a problem, beside what is asked."""
 
 
-def code_task(settings: RerankSettings, isolation: str) -> AnswerTask:
+def code_task(data: CodeData, *, rounds: int, limit: int | None, isolation: str) -> AnswerTask:
     """Return the task of a data set.
 
     Args:
-        settings: Its data, and the rounds of self-debug.
+        data: Of `load_code`.
+        rounds: Of self-debug, at least 0.
+        limit: Only so many teaching problems, the first of them.
         isolation: Of the sandbox.
 
     Raises:
-        UserError: The data is missing or unfit, or has no tags where exams are to be of the same kind.
+        UserError: A preamble of a problem does not run.
     """
-    data = load_code(settings.data)
-    if settings.exam == "same-kind" and not any(problem.tags for problem in data.teaching):
-        raise UserError(f"problems of {data.source} have no tags, by which --exam same-kind chooses; take nearest")
     check_preambles([*data.teaching, *data.bank], isolation)
     grader = ProgramTests(isolation=isolation)
-    rounds = settings.debug_rounds
     inputs = ("question", *(DEBUG_INPUTS if rounds else ()))
     shots = {name: solved for name in ("few-shot", "few-shot-visible") if all(p.program for p in data.bank)}
     return AnswerTask(
-        name=settings.task,
+        name=CODE,
         program=SelfDebug(check=grader.first_failure, rounds=rounds) if rounds else code_program(),
         grader=grader,
         answer=grader.field,
-        teaching=[problem.with_inputs(*inputs) for problem in data.teaching[: settings.limit]],
+        teaching=[problem.with_inputs(*inputs) for problem in data.teaching[:limit]],
         bank=[problem.with_inputs(*inputs) for problem in data.bank],
         source=data.source,
         dropped=data.dropped,

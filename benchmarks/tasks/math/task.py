@@ -14,20 +14,16 @@ your answer in the form $(r,\\theta),$ where $r > 0$ and $0 \\le \\theta < 2 \\p
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import dspy
 
-from lbt_dspy.benchmarks.cli.settings import OneLineParser
 from lbt_dspy.benchmarks.tasks.math.rows import boxed, problem_of
-from lbt_dspy.benchmarks.tasks.math.snapshots import prepare
 from lbt_dspy.benchmarks.tasks.tables import Row, from_hub, read_file
-from lbt_dspy.errors import LbTError, UserError
+from lbt_dspy.errors import UserError
 
 HUB = "hf"
 HUB_TEACHING, HUB_BANK = ("HuggingFaceH4/MATH-500", "test"), ("DigitalLearningGmbH/MATH-lighteval", "train")
@@ -156,29 +152,3 @@ def _plain(text: str) -> str:
 
 def _example(row: Row) -> dspy.Example:
     return dspy.Example(**row).with_inputs("question")
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    p = OneLineParser(prog="benchmarks/math_task.py", allow_abbrev=False, description=str(__doc__).splitlines()[0])
-    commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    make = commands.add_parser(
-        "prepare",
-        allow_abbrev=False,
-        help=f"make {' and '.join(LAYOUTS[0])} of MATH500 and snapshots of MATH()",
-    )
-    make.add_argument("--math500", metavar="FILE|DIR", required=True, help="test.jsonl of MATH500, or its folder")
-    make.add_argument("--snapshots", metavar="DIR", required=True, nargs="+", help="Oct-2023, Nov-2023, ... of fneval")
-    make.add_argument("--out", metavar="DIR", required=True, help="where the two files are written")
-    return p
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    args = parser().parse_args(argv)
-    try:
-        print(prepare(Path(args.math500), [Path(name) for name in args.snapshots], Path(args.out)))
-    except LbTError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
