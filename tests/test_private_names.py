@@ -228,7 +228,7 @@ def cost_of():
 
 @name("litellm", "ForkedAfterNativeRuntimeStarted")
 def forked():
-    """`tests/test_forked.py` meets it; here, that it still has its name. Before 1.110 there is none."""
+    """`tests/lms/test_forked.py` meets it; here, that it still has its name. Before 1.110 there is none."""
     assert not litellm_private.is_forked(RuntimeError())
     if importlib.util.find_spec("litellm.rust_bridge.fork_guard"):
         from litellm.rust_bridge.fork_guard import ForkedAfterNativeRuntimeStarted

@@ -116,10 +116,22 @@ def test_there_is_no_circle():
         visit(name)
 
 
-@pytest.mark.parametrize("folder", sorted({str(path.parent.relative_to(ROOT)) for path in FILES.values()} | {"tests"}))
+TESTS = sorted({path.parent for path in (ROOT / "tests").rglob("*.py")})
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({str(folder.relative_to(ROOT)) for folder in (*(p.parent for p in FILES.values()), *TESTS)})
+)
 def test_no_folder_has_many_modules(folder):
     modules = [path for path in (ROOT / folder).glob("*.py") if path.stem not in ("__init__", "conftest")]
     assert len(modules) <= MOST
+
+
+def test_tests_mirror_the_folders():
+    beside = {"", "doubles", "live"}
+    for folder in TESTS:
+        name = folder.relative_to(ROOT / "tests").as_posix().removeprefix(".")
+        assert name in beside or (ROOT / "lbt_dspy" / name).is_dir() or (ROOT / name).is_dir(), name
 
 
 LAZY = {
@@ -187,7 +199,8 @@ def test_no_script_hides_another_module():
         here = [path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()]
         here = [name for name in here if name != "__init__"]
         paths = [p for p in sys.path if Path(p or ".").resolve() != folder.resolve()]
-        assert not [name for name in here if importlib.machinery.PathFinder.find_spec(name, paths)]
+        found = {name: importlib.machinery.PathFinder.find_spec(name, paths) for name in here}
+        assert not [name for name, spec in found.items() if spec is not None and spec.origin is not None]
         assert not set(here) & set(sys.stdlib_module_names)
 
 

@@ -1,6 +1,6 @@
 """Linear text classifiers on a handful of rows: the formulas of scikit-learn's, without its checks of each input.
 
-`tests/test_embedded.py` compares them with `TfidfTransformer`, `LogisticRegression(class_weight="balanced")` and
+`tests/lms/test_embedded.py` compares them with `TfidfTransformer`, `LogisticRegression(class_weight="balanced")` and
 `ComplementNB`. No sum goes through BLAS, whose results depend on the number of threads.
 """
 

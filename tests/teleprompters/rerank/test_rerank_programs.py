@@ -5,8 +5,7 @@ from typing import Literal
 
 import dspy
 import pytest
-from school import QUESTIONS, Pupil, asked, draw, student, teacher
-from test_rerank import ASK, program, rerank
+from school import ASK, QUESTIONS, Pupil, asked, draw, program, rerank, student, teacher
 
 from lbt_dspy import Budget, ExactMatch, Fixed, Ledger, UserError
 from lbt_dspy.errors import NoAnswerError

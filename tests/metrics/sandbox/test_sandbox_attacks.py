@@ -70,6 +70,7 @@ def names(programs):
     return [pytest.param(n, marks=pytest.mark.slow) if n in FILL_THEIR_LIMITS else n for n in programs]
 
 
+pytestmark = pytest.mark.xdist_group("attacks")  # one at a time on a host: else others would wait for the lock
 MODULES = ("sitecustomize.py", "usercustomize.py", "x.pth", "heapq.py", "border.py")
 WEAK_LEAVES = (
     "/tmp/lbt-left", "/var/tmp/lbt-sandbox-marker", "/dev/shm/lbt-sandbox-marker", *(f"/tmp/{name}" for name in MODULES)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import dspy
 import pytest
+from command_line import ROW_NAMES, run, without_times
 from conftest import ROOT, stats
 
 from lbt_dspy import LbTExemplars, UserError, classification
-from lbt_dspy.benchmarks.cli.main import main
 from lbt_dspy.benchmarks.cli.parser import parser
 from lbt_dspy.benchmarks.cli.run_folder import alone_in
 from lbt_dspy.benchmarks.cli.settings import settings_of
@@ -24,17 +24,6 @@ from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.teleprompters.exemplars.searches.study import open_storage
 
 SMALL = "--exemplars 4 --selection-examples 30 --minibatch 10 --beam 2 --reflections 2 --rounds 1 --seeds 0,1".split()
-ROW_NAMES = ["zero", "random", "round-0", "random-search", "m3-self", "m3-one", "m3-several"]
-
-
-def run(*words, capsys=None):
-    """Run in this process; return exit code, standard output and error."""
-    try:
-        code = main(list(words))
-    except SystemExit as end:
-        code = end.code
-    out = capsys.readouterr()
-    return code, out.out, out.err
 
 
 @pytest.fixture
@@ -65,12 +54,6 @@ def fleet(server, tmp_path):
         return str(path)
 
     return write
-
-
-def without_times(path):
-    results = json.loads(path.read_text())
-    results.pop("seconds")
-    return results
 
 
 def test_a_run_writes_its_folder_and_prints_its_table(tmp_path, small_data, capsys):

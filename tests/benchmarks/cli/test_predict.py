@@ -8,10 +8,9 @@ import sys
 import dspy
 import pyarrow
 import pytest
+from command_line import OWN, PROGRAMS, SMALL, TOPICS, rows_of, run, write_csv
 from conftest import stats
 from pyarrow import parquet
-from test_command import run
-from test_own_data import OWN, PROGRAMS, SMALL, TOPICS, rows_of, write_csv
 
 from lbt_dspy.benchmarks.cli.main import main
 from lbt_dspy.benchmarks.shared.held_out import references_of, runs_of

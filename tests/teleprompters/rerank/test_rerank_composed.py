@@ -4,17 +4,17 @@ import asyncio
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import dspy
 import pytest
+from conftest import ROOT
 from toy_world import NOTES, TAUGHT, Desk, pupil, solver, teacher
 
 from lbt_dspy import Fixed, LbTRerank, Nearest, UserError
 from lbt_dspy.lms.embedded import STUDENTS, embedded_lm
 from lbt_dspy.lms.roles import LMRoles
 
-HERE = Path(__file__).parent
+DOUBLES = ROOT / "tests" / "doubles"
 NOTE = "8 things, 9 more"
 SECRET = "sk-verysecret"
 
@@ -64,7 +64,7 @@ def test_compiled_saved_and_loaded_in_a_fresh_process(optimize, lm, tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "desk.json"), NOTE],
-        capture_output=True, text=True, check=False, cwd=HERE,
+        capture_output=True, text=True, check=False, cwd=DOUBLES,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == dict(answer.items())

@@ -559,7 +559,7 @@ def graded(problems, limits):
 def test_every_reference_passes_all_its_tests_visible_and_hidden(folder, data_dir, sandbox):
     limits = Limits(wall_seconds=90, cpu_seconds=90, memory_mib=2048)
     problems = load_code(str(data_dir / folder)).teaching
-    step = 4 if folder == "leetcode_newfacade" else 1  # tests/test_sandbox_data.py grades all of them
+    step = 4 if folder == "leetcode_newfacade" else 1  # tests/metrics/sandbox/test_sandbox_data.py grades all of them
     verdicts = graded(problems[::step], limits)
     assert {name: v.error or v.fault for name, v in verdicts.items() if not v.passed} == {}
 

@@ -1,6 +1,5 @@
 """A classification task of one's own, by flags alone: what is read, refused, trained and written."""
 
-import csv
 import json
 import sys
 
@@ -8,8 +7,8 @@ import datasets
 import dspy
 import pyarrow
 import pytest
+from command_line import ASK, OWN, PROGRAMS, ROW_NAMES, SMALL, rows_of, run, without_times, write_csv
 from pyarrow import parquet
-from test_command import ROW_NAMES, run, without_times
 
 from lbt_dspy import classification
 from lbt_dspy.benchmarks.cli.parser import parser
@@ -18,88 +17,6 @@ from lbt_dspy.benchmarks.tasks.classification.own_data import load_own_data
 from lbt_dspy.benchmarks.tasks.tables import from_hub
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.signatures import field_names
-
-SMALL = "--exemplars 4 --selection-examples 12 --minibatch 6 --beam 2 --reflections 1 --rounds 1 --seeds 0".split()
-TOPICS = {"food": ("soup", "bread", "oven"), "sport": ("match", "goal", "coach"), "tech": ("chip", "cloud", "code")}
-ASK = ("--question", "What is it about?")
-OWN = ("--train", "train.csv", "--test", "test.csv", *ASK)
-PROGRAMS = """
-import dspy
-from lbt_dspy import classification
-
-TOPICS = ("food", "sport", "tech")
-
-class Desk(dspy.Module):
-    def __init__(self):
-        super().__init__()
-        self.classify = dspy.Predict(classification("What is it about?", TOPICS))
-        self.urgency = dspy.Predict(classification("Is it urgent?", ("soon", "later"), label_field="urgency"))
-
-    def forward(self, text):
-        return dspy.Prediction(label=self.classify(text=text).label, urgency=self.urgency(text=text).urgency)
-
-class Single(dspy.Module):
-    def __init__(self):
-        super().__init__()
-        self.classify = dspy.Predict(classification("What is it about?", TOPICS))
-
-    def forward(self, text):
-        return self.classify(text=text)
-
-class Titled(Single):
-    def forward(self, title):
-        return self.classify(text=title)
-
-class Greedy(Single):
-    def forward(self, text, user):
-        return self.classify(text=text)
-
-class Blind(Single):
-    def __init__(self):
-        super().__init__()
-        self.classify = dspy.Predict(classification("What?", TOPICS, text_field="summary"))
-
-class Nameless(Single):
-    def __init__(self):
-        super().__init__()
-        self.classify = dspy.Predict(classification("What?", TOPICS, label_field="topic"))
-
-class Silent(Single):
-    def forward(self, text):
-        return dspy.Prediction(topic=self.classify(text=text).label)
-
-class Demanding(Single):
-    def __init__(self, colour):
-        super().__init__()
-
-class Still(dspy.Module):
-    def __init__(self):
-        super().__init__()
-        self.classify = ready.classify
-
-class Empty(dspy.Module):
-    def forward(self, text):
-        return dspy.Prediction(label="food")
-
-ready = Single()
-plain = dspy.Predict(classification("Which topic?", TOPICS))
-number = 3
-"""
-
-
-def rows_of(tag, count, topics=tuple(TOPICS)):
-    return [
-        {"text": f"{tag} {i}: the {TOPICS[topic][i % 3]} and, the {TOPICS[topic][(i + 1) % 3]}", "label": topic}
-        for i in range(count)
-        for topic in topics
-    ]
-
-
-def write_csv(path, rows):
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 @pytest.fixture
