@@ -116,7 +116,6 @@ HOMES = {
     "lms.router": "lms.litellm.router",
     "lms.scorer": "lms.likelihood_engine",
     "metrics.exam_feedback": "metrics.feedback",
-    "metrics.math_answer": "metrics.math.answer",
     "metrics.math_extract": "metrics.math.extract",
     "metrics.math_key": "metrics.math.key",
     "metrics.math_normal": "metrics.math.normal",

@@ -1,5 +1,7 @@
 """Installed as `lbt_dspy.metrics`: the LbT score, graders of labels, mathematics and programs, and statistics."""
 
+import sys
+
 from lbt_dspy.metrics.labels import Accuracy, BinaryF1, LabelMetric, MacroF1, default_metric
 from lbt_dspy.metrics.lbt_score import LbTScore, LessonScore
 from lbt_dspy.metrics.math.answer import MathAnswer, math_answer
@@ -30,3 +32,6 @@ __all__ = [
     "run_program",
     "run_script",
 ]
+
+# Where MathAnswer was (see lbt_dspy.moved); were it imported from there, the function of that name would be hidden.
+sys.modules.setdefault(f"{__name__}.math_answer", sys.modules[MathAnswer.__module__])

@@ -12,9 +12,11 @@ from pathlib import Path
 import dspy
 import pytest
 
+from lbt_dspy import metrics
 from lbt_dspy.benchmarks.cli import compare, parser, predict
 from lbt_dspy.benchmarks.cli.main import main
 from lbt_dspy.lms.roles import LMRoles
+from lbt_dspy.metrics import MathAnswer
 from lbt_dspy.moved import HOMES
 from lbt_dspy.signatures import classification
 
@@ -115,3 +117,9 @@ def test_moved_modules_are_found_by_their_old_names():
             found = importlib.import_module(f"lbt_dspy.{old}")
             assert found is sys.modules[f"lbt_dspy.{new}"]
             assert (found.__name__, found.__spec__.name) == (f"lbt_dspy.{new}",) * 2
+
+
+def test_a_function_is_not_hidden_by_the_module_that_had_its_name():
+    old = importlib.import_module("lbt_dspy.metrics.math_answer")
+    assert old.MathAnswer is MathAnswer
+    assert metrics.math_answer("So it is 7.") == "7"

@@ -6,9 +6,12 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from lbt_dspy.benchmarks.cli.parser import M1, M2, M3, RECORDS
+from lbt_dspy.benchmarks.cli.parser import RECORDS
+from lbt_dspy.benchmarks.m1.settings import METHOD as M1
 from lbt_dspy.benchmarks.m1.settings import RerankSettings, rerank_settings
+from lbt_dspy.benchmarks.m2.settings import METHOD as M2
 from lbt_dspy.benchmarks.m2.settings import TuningSettings, tuning_settings
+from lbt_dspy.benchmarks.m3.settings import METHOD as M3
 from lbt_dspy.benchmarks.m3.settings import SearchSettings, search_settings
 from lbt_dspy.benchmarks.shared.kept import load_record
 from lbt_dspy.benchmarks.shared.run_options import RunOptions
@@ -37,8 +40,9 @@ def settings_of(args: argparse.Namespace) -> AnySettings:
     if method == M3 and args.task in ANSWERED:
         raise UserError(f"--task {args.task} is for --method m1; leave --method out")
     _check_own(args, method)
-    make = {M1: rerank_settings, M2: tuning_settings, M3: search_settings}[method]
-    return make(args)
+    if method == M1:
+        return rerank_settings(args)
+    return tuning_settings(args) if method == M2 else search_settings(args)
 
 
 def _check_own(args: argparse.Namespace, method: str) -> None:

@@ -65,9 +65,9 @@ def scores_of(task: AnswerTask, problem: dspy.Example, answer: Answered) -> dict
     if task.own_tests is None:
         return {}
     given = answer.prediction
-    shown = given is not None and problem.get(task.own_tests)
+    shown = bool(problem.get(task.own_tests))
     return {
-        "visible_score": task.own_share(problem, given) if shown else None,
+        "visible_score": task.own_share(problem, given) if given is not None and shown else None,
         "hidden_score": None if given is None else task.final_mark(problem, given),
     }
 

@@ -9,7 +9,7 @@ import dspy
 from lbt_dspy.benchmarks.m1.rows import EXAMINED, Row
 from lbt_dspy.benchmarks.m1.runs import RerankRunner
 from lbt_dspy.exam.selection import ScoredLesson, select
-from lbt_dspy.teleprompters.rerank.steps import LessonRecord
+from lbt_dspy.teleprompters.rerank.records import LessonRecord
 
 LARGEST_DENOMINATOR = 1_000_000
 VISIBLE = "visible"

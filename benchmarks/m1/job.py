@@ -30,7 +30,7 @@ from lbt_dspy.benchmarks.m1.runs import RerankRunner, tasks_of
 from lbt_dspy.benchmarks.m1.settings import ALL, RerankSettings
 from lbt_dspy.benchmarks.m1.tables import tables
 from lbt_dspy.benchmarks.shared.command import command_of
-from lbt_dspy.benchmarks.shared.console import console, give_json, print_calls, print_table, sent_line
+from lbt_dspy.benchmarks.shared.console import console, give_json, print_calls, print_table, sent_line, silent
 from lbt_dspy.benchmarks.shared.format import markdown_table, percent
 from lbt_dspy.benchmarks.shared.run_options import RunOptions
 from lbt_dspy.benchmarks.tasks.names import CODE
@@ -63,7 +63,7 @@ class Job:
     def print_plan(self, retries: int) -> None:
         """Print the largest number of calls."""
         ledger = Ledger(workers=1)
-        runner = self._new_runner(ledger, str)
+        runner = self._new_runner(ledger, silent)
         lms = {engine_of(lm).name: lm for lm in self.lms}
         out = print_calls(largest_plan(runner), lms, lambda role, lm: call_costs(runner, role, lm), retries)
         questions = sum(len(task.teaching) for task in self._tasks)

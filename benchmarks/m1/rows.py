@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from lbt_dspy.benchmarks.tasks.answering import AnswerTask
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.metrics.statistics import LabelledRuns
-from lbt_dspy.teleprompters.rerank.steps import Reranking
+from lbt_dspy.teleprompters.rerank.records import Reranking
 
 RIGHT, WRONG = "right", "wrong"
 EXAMINED = ("max", "sum", "avg")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import dspy
 
@@ -30,6 +30,8 @@ from lbt_dspy.benchmarks.tasks.math.task import check_variants, load_math
 from lbt_dspy.benchmarks.tasks.names import CLASSROOM, CODE
 from lbt_dspy.errors import NoAnswerError, UserError
 from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
+from lbt_dspy.exam.schedules import ScheduleName
+from lbt_dspy.exam.sitting.evidence import MarkName
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.ledger.programs import in_threads
@@ -38,8 +40,9 @@ from lbt_dspy.metrics.math.answer import MathAnswer
 from lbt_dspy.programs.math import math_program
 from lbt_dspy.teleprompters.rerank.lessons import NoLesson, SampledLesson
 from lbt_dspy.teleprompters.rerank.optimizer import LbTRerank
+from lbt_dspy.teleprompters.rerank.options import SelectionName
 from lbt_dspy.teleprompters.rerank.program import RerankedProgram
-from lbt_dspy.teleprompters.rerank.steps import Reranking
+from lbt_dspy.teleprompters.rerank.records import Reranking
 
 T = TypeVar("T")
 Lessons = Sequence[SampledLesson | NoLesson]
@@ -137,7 +140,8 @@ class RerankRunner:
         program.set_lm(self.teacher)
         return LbTRerank(
             exam_students=self.students, exam=maker_of(s, task), grader=task.grader, rationales=s.rationales,
-            sittings=s.sittings, mark=s.mark, selection=s.selection, schedule=self.schedule_of(s.selection),
+            sittings=s.sittings, mark=cast(MarkName, s.mark), selection=cast(SelectionName, s.selection),
+            schedule=cast(ScheduleName, self.schedule_of(s.selection)),
             delta=s.delta, gate=s.gate, in_flight=s.in_flight, choices=s.choices, temperature=s.temperature,
             config={"temperature": s.temperature}, predictor=task.predictor, adapter=task.adapter, ledger=self.ledger,
             seed=seed,

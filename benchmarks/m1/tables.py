@@ -83,7 +83,7 @@ def by_strata(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, A
 
 def _rank(value: object) -> tuple[int, object]:
     """Order difficulties as people do, and all else as it is."""
-    return (DIFFICULTIES.index(value.casefold()), "") if str(value).casefold() in DIFFICULTIES else (0, value)
+    return (DIFFICULTIES.index(str(value).casefold()), "") if str(value).casefold() in DIFFICULTIES else (0, value)
 
 
 def _accuracy(answers: Sequence[Answered]) -> float | None:

@@ -25,7 +25,7 @@ from lbt_dspy.benchmarks.m2.results import (
 from lbt_dspy.benchmarks.m2.runs import TuningRow, TuningRunner
 from lbt_dspy.benchmarks.m2.settings import TuningSettings
 from lbt_dspy.benchmarks.shared.command import command_of
-from lbt_dspy.benchmarks.shared.console import console, give_json, print_calls, print_table, sent_line
+from lbt_dspy.benchmarks.shared.console import console, give_json, print_calls, print_table, sent_line, silent
 from lbt_dspy.benchmarks.shared.format import markdown_table
 from lbt_dspy.benchmarks.shared.run_options import RunOptions
 from lbt_dspy.ledger.ledger import Ledger
@@ -49,7 +49,7 @@ class Job:
             [settings.teacher, *settings.students]
         )
         self._rows: dict[str, TuningRow] = {}
-        runner = self._new_runner(Ledger(workers=1), str, Path())
+        runner = self._new_runner(Ledger(workers=1), silent, Path())
         for seed in settings.seeds:  # refuses what the world does not have
             runner.training(seed)
             runner.held_out(seed)
@@ -63,7 +63,7 @@ class Job:
     def print_plan(self, retries: int) -> None:
         """Print the largest number of calls."""
         ledger = Ledger(workers=1)
-        teacher, students = self._new_runner(ledger, str, Path()).most_calls()
+        teacher, students = self._new_runner(ledger, silent, Path()).most_calls()
         plan = Counter({("teacher", engine_of(self._teacher).name): teacher})
         for student in self._students:
             plan["students", engine_of(student).name] += students // len(self._students)

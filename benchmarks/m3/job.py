@@ -12,6 +12,7 @@ from lbt_dspy.benchmarks.m3.plan import largest_plan
 from lbt_dspy.benchmarks.m3.results import results_of
 from lbt_dspy.benchmarks.m3.runs import Comparison, Runner
 from lbt_dspy.benchmarks.m3.settings import SearchSettings
+from lbt_dspy.benchmarks.shared.console import silent
 from lbt_dspy.benchmarks.shared.run_options import RunOptions
 from lbt_dspy.benchmarks.tasks.classification.data import load_data
 from lbt_dspy.benchmarks.tasks.classification.own_data import load_own_data
@@ -51,7 +52,7 @@ class Job:
     def print_plan(self, retries: int) -> None:
         """Print the largest number of calls."""
         ledger = Ledger(workers=1)
-        print_plan(self._new_runner(ledger, str, None), retries)
+        print_plan(self._new_runner(ledger, silent, None), retries)
         ledger.close()
 
     def begin(self, ledger: Ledger, tell: Callable[[str], None], folder: Path) -> int:

@@ -128,7 +128,7 @@ def plot_study(folder: Path, study: Any) -> list[str]:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    plots = {
+    plots: dict[str, Any] = {
         "history": optuna.visualization.matplotlib.plot_optimization_history,
         "importance": optuna.visualization.matplotlib.plot_param_importances,
     }

@@ -45,6 +45,10 @@ class Job(Protocol):
         """Print what is known when the run stops early."""
 
 
+def silent(said: str) -> None:
+    """Tell nobody."""
+
+
 def console(*, errors: bool = False) -> Console:
     """Return the console of the results; where no terminal sets a width, tables are not folded."""
     from rich.console import Console

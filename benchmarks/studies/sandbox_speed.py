@@ -23,14 +23,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lbt_dspy.errors import UserError
+from lbt_dspy.benchmarks.studies.script import exit_code_of
+from lbt_dspy.errors import UserError, check_at_least
 from lbt_dspy.metrics.sandbox import run_program
 
 
 def programs(path: Path) -> list[tuple[str, str]]:
     """Return (program, test) of each reference."""
-    with path.open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise UserError(f"--data {path} cannot be read ({error}); name HumanEval.jsonl") from None
     return [(row["prompt"] + row["canonical_solution"], f"{row['test']}\ncheck({row['entry_point']})") for row in rows]
 
 
@@ -45,7 +48,9 @@ def fresh(*flags: str) -> Callable[[str, str], bool]:
     return lambda program, test: not subprocess.run([*command, f"{program}\n{test}"], check=False).returncode
 
 
-def measure(ways: dict[str, Callable[[str, str], bool]], found: list[tuple[str, str]], rounds: int) -> dict[str, list]:
+def measure(
+    ways: dict[str, Callable[[str, str], bool]], found: list[tuple[str, str]], rounds: int
+) -> dict[str, list[float]]:
     """Return the seconds for all programs, one after the other, in each round.
 
     The ways take turns set by set, not program by program: a cell that is made ready for the next grade must cost the
@@ -75,14 +80,20 @@ def versions() -> dict[str, str]:
     }
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="HumanEval.jsonl")
     parser.add_argument("--rounds", type=int, default=5, help="times that all programs are graded in each way")
     parser.add_argument("--out", type=Path, help="a file for the JSON")
     options = parser.parse_args(arguments)
-    found = programs(options.data)
+    return exit_code_of(lambda: run(options.data, options.rounds, options.out))
+
+
+def run(data: Path, rounds: int, out: Path | None) -> None:
+    """Measure, print and write."""
+    check_at_least("--rounds", rounds, 1, "5 is the default")
+    found = programs(data)
     ways = {
         "bubblewrap": sandboxed("bubblewrap"),
         "weak": sandboxed("weak"),
@@ -91,11 +102,11 @@ def main(arguments: list[str] | None = None) -> None:
     }
     load = os.getloadavg()[0]  # of other work: the sandbox gains from a second core that is free
     measure(ways, found[:3], 1)  # starts the sandboxes
-    seconds = measure(ways, found, options.rounds)
+    seconds = measure(ways, found, rounds)
     medians = {name: statistics.median(spent) for name, spent in seconds.items()}
     base = medians["fresh interpreter"]
     result = {
-        "command": f"python benchmarks/sandbox_speed.py --data HumanEval.jsonl --rounds {options.rounds}",
+        "command": f"python benchmarks/sandbox_speed.py --data HumanEval.jsonl --rounds {rounds}",
         "date": datetime.date.today().isoformat(),
         "versions": versions(),
         "load_average": round(load, 2),
@@ -106,5 +117,5 @@ def main(arguments: list[str] | None = None) -> None:
     }
     text = json.dumps(result, indent=2)
     print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    if out is not None:
+        out.write_text(text + "\n", encoding="utf-8")

@@ -132,13 +132,20 @@ def _allowed(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and type(node.value) is int
 
 
+def _operation(node: ast.expr) -> ast.BinOp:
+    if not isinstance(node, ast.BinOp):
+        raise TypeError(f"no operation: {ast.dump(node)}")
+    return node
+
+
 def _numbers(node: ast.expr) -> Iterator[int]:
     return (leaf.value for leaf in ast.walk(node) if isinstance(leaf, ast.Constant))  # type: ignore[misc]
 
 
 def _value(node: ast.expr) -> Fraction:
     if isinstance(node, ast.Constant):
-        return Fraction(node.value)
+        return Fraction(node.value)  # type: ignore[arg-type]  # a whole number, see _allowed
+    node = _operation(node)
     left, right = _value(node.left), _value(node.right)
     match node.op:
         case ast.Add():
@@ -155,16 +162,17 @@ def _canonical(node: ast.expr) -> str:
     """Write an expression so that the order of its sums and products does not matter."""
     if isinstance(node, ast.Constant):
         return str(node.value)
+    node = _operation(node)
     direct, inverse = ((ast.Add, ast.Sub), (ast.Mult, ast.Div))[isinstance(node.op, ast.Mult | ast.Div)]
     parts = sorted(_flat(node, direct, inverse, positive=True))
     return f"({' '.join(parts)})"
 
 
-def _flat(node: ast.expr, direct: type, inverse: type, *, positive: bool) -> Iterator[str]:
+def _flat(node: ast.expr, direct: type[ast.operator], inverse: type[ast.operator], *, positive: bool) -> Iterator[str]:
     """Give the terms of a sum, or the factors of a product, each with its sign."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, direct | inverse):
         yield from _flat(node.left, direct, inverse, positive=positive)
         yield from _flat(node.right, direct, inverse, positive=positive == isinstance(node.op, direct))
     else:
-        signs = {ast.Add: "+-", ast.Mult: "*/"}[direct]
+        signs = "+-" if direct is ast.Add else "*/"
         yield f"{signs[not positive]}{_canonical(node)}"

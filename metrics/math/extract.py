@@ -173,7 +173,7 @@ def of_sentence(sentence: str) -> str:
     if statements and (not formulas or statements[-1].end() >= formulas[-1].end()):
         return sentence[statements[-1].end() :]
     if formulas:
-        return next(filter(None, formulas[-1].groups()))
+        return str(next(filter(None, formulas[-1].groups())))
     numbers = _NUMBER.findall(sentence)
     return numbers[-1] if numbers else sentence
 

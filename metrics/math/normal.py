@@ -154,7 +154,7 @@ def number(text: str) -> Fraction | None:
         return None if not int(lower) else (-1 if sign == "-" else 1) * (int(whole) + Fraction(int(upper), int(lower)))
     slashed = _SLASHED.match(_SIMPLE_FRACTION.sub(r"\1/\2", text))
     if slashed:
-        upper, lower = number(slashed[2]), number(slashed[3])  # type: ignore[assignment]
+        upper, lower = number(slashed[2]), number(slashed[3])
         sign = -1 if slashed[1] == "-" else 1
         return sign * Fraction(upper) / Fraction(lower) if upper is not None and lower else None
     return None

@@ -218,8 +218,8 @@ def _printed(bench: Bench, job: dict[str, Any], expected: str, until: float) -> 
     printed, complaint = bytearray(), bytearray()
     control, most = bench.program.control, bench.limits.output_mib * MIB
     with selectors.DefaultSelector() as selector:
-        for source in (control, bench.output, bench.link):
-            selector.register(source, selectors.EVENT_READ)
+        for watched in filter(None, (control, bench.output, bench.link)):
+            selector.register(watched, selectors.EVENT_READ)
         while True:
             ready = {key.fileobj for key, _ in selector.select(max(0.0, until - time.monotonic()))}
             for source, kept in ((bench.output, printed), (bench.link, complaint)):

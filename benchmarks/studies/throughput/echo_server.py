@@ -122,7 +122,7 @@ async def failure(request: web.Request, fault: str) -> web.Response:
     """Fail a request in one of the ways that need no answer."""
     if fault == "hang":
         await asyncio.Event().wait()  # until the client leaves, which cancels this
-    if fault == "disconnect":
+    if fault == "disconnect" and request.transport is not None:
         request.transport.close()
     limited = fault == "rate_limit"
     error = {"message": "slow down" if limited else "out of order", "type": fault, "code": fault}
@@ -158,7 +158,7 @@ def running_server(latency: float = LATENCY, faults: Faults | None = None) -> It
         command += [f"--{name.replace('_', '-')}", str(value)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            address = process.stdout.readline().strip()
+            address = process.stdout.readline().strip() if process.stdout else ""
             if not address:
                 raise RuntimeError(f"the server did not start; it ended with exit code {process.wait()}")
             yield address

@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 import zlib
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class Stopwatch:
     """Adds up the time of parts that may call each other, in one thread; each moment counts for the innermost part."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._inside = 0.0
 
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:

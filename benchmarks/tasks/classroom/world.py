@@ -129,7 +129,7 @@ class Problem:
 def calculate(left: Number, operation: str, right: Number) -> Number:
     """Return `left operation right` modulo 10."""
     results = {"+": left + right, "-": left - right, "*": left * right}
-    return results[operation] % MODULUS
+    return results[operation] % MODULUS  # type: ignore[no-any-return]
 
 
 def line(question: str, reasoning: str | None = None, answer: object = None) -> str:

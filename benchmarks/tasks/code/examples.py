@@ -138,9 +138,9 @@ def _named(text: str, name: str, parameters: Sequence[str]) -> Iterator[Stated]:
     for match in FOR.finditer(text):
         parts = match[1].split(",")
         calls = (_call(f"f({','.join(parts[:size])})") for size in range(len(parts), 0, -1))
-        call = next(filter(None, calls), None)
-        if call is not None:
-            yield from _stated(call, text[match.end() :], name, parameters)
+        longest = next(filter(None, calls), None)
+        if longest is not None:
+            yield from _stated(longest, text[match.end() :], name, parameters)
 
 
 def _stated(call: ast.Call, rest: str, name: str, parameters: Sequence[str]) -> Iterator[Stated]:

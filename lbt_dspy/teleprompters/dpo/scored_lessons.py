@@ -14,7 +14,7 @@ from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.programs import in_threads
 from lbt_dspy.teleprompters.dpo.preferences import ScoredLesson
 from lbt_dspy.teleprompters.rerank.program import RerankedProgram
-from lbt_dspy.teleprompters.rerank.steps import LessonRecord
+from lbt_dspy.teleprompters.rerank.records import LessonRecord
 
 PROBLEMS_AT_ONCE = 32
 

@@ -190,7 +190,7 @@ class _Reader:
     def _shell(self, node: list[Any]) -> object:
         if node[0] in MUTABLE:
             return MUTABLE[node[0]]()
-        cls = self.side.classes[node[1]]
+        cls: Any = self.side.classes[node[1]]
         return cls.__new__(cls)
 
     def _built(self, place: int, depth: int) -> object:
@@ -270,7 +270,8 @@ _LEAVES: dict[str, Callable[..., object]] = {
 def records(namespace: Mapping[str, object], module: str) -> dict[str, type]:
     """Return the classes of a module whose instances can cross as records of their attributes."""
     found = {name: cls for name, cls in namespace.items() if isinstance(cls, type) and cls.__module__ == module}
-    return {n: cls for n, cls in found.items() if cls.__dictoffset__ and cls.__new__ is object.__new__}
+    plain: object = object.__new__
+    return {n: cls for n, cls in found.items() if cls.__dictoffset__ and cls.__new__ is plain}
 
 
 def send(link: socket.socket, message: bytes) -> None:

@@ -70,7 +70,7 @@ def main(link: socket.socket, extra: socket.socket, limits: dict[str, float]) ->
         except EOFError:
             return
         try:
-            reply = "value", deeds[deed](*parts)
+            reply: tuple[Any, ...] = "value", deeds[deed](*parts)
         except BaseException as error:
             reply = _told(error)
         send(link, _written(objects, known, reply, most))

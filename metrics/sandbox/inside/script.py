@@ -27,7 +27,7 @@ def main(link: socket.socket, extra: socket.socket, limits: dict[str, float]) ->
         highest = file.fileno()
     os.closerange(link.fileno(), highest + 1)
     sys.stdin, sys.stdout, sys.stderr = (open(n, mode, closefd=False) for n, mode in enumerate("rww"))
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc, assignment]
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     sys.argv = ["program.py"]
@@ -51,7 +51,7 @@ def _run(program: str, module: types.ModuleType) -> int:
 
 def _finish(module: types.ModuleType) -> None:
     """Do what Python does at its end: wait for threads, and have all that is still in buffers written."""
-    threading._shutdown()
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     _flush()
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__

@@ -134,7 +134,7 @@ class SharedStudy:
         from optuna.trial import TrialState
 
         states = tuple(TrialState[name] for name in names)
-        return self.study.get_trials(deepcopy=False, states=states)
+        return list(self.study.get_trials(deepcopy=False, states=states))
 
     def _give_back_trials_of_the_dead(self) -> None:
         """Fail the running trials of processes of this machine that are gone, and enqueue their choices again.
