@@ -122,4 +122,4 @@ def test_moved_modules_are_found_by_their_old_names():
 def test_a_function_is_not_hidden_by_the_module_that_had_its_name():
     old = importlib.import_module("lbt_dspy.metrics.math_answer")
     assert old.MathAnswer is MathAnswer
-    assert metrics.math_answer("So it is 7.") == "7"
+    assert callable(metrics.math_answer)
