@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
+from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import Any
 
 import dspy
@@ -17,12 +16,11 @@ from lbt_dspy.errors import UserError, check_at_least
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch, Grader
 from lbt_dspy.exam.makers import ExamMaker
+from lbt_dspy.exam.options import SittingOptions
 from lbt_dspy.exam.sitting.whole_program import single_predictor
 from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.ledger.account import Account
-from lbt_dspy.ledger.budget import Budget
-from lbt_dspy.ledger.ledger import Ledger
-from lbt_dspy.ledger.own import OwnLedger
+from lbt_dspy.ledger.own import OwnLedger, PaidBy
 from lbt_dspy.lms.redaction import without_secrets
 from lbt_dspy.metrics.feedback import NO_ANSWER, NO_EXAM, ProblemResult, exam_feedback, marks_of
 from lbt_dspy.types import ExamProblem, Seat
@@ -47,7 +45,7 @@ class LessonScore:
 
 
 @dataclass(frozen=True, eq=False)
-class LbTScore:
+class LbTScore(SittingOptions, PaidBy):
     """A metric: how well do students do on an exam after reading a prediction as a worked example?
 
     Needs no label of the question itself, only exam problems like it. Give it to any DSPy optimiser or to
@@ -69,6 +67,10 @@ class LbTScore:
         exam: Makes the exam of a question, e.g. `Nearest(bank)`.
         grader: Marks the students' answers; `None`: `ExactMatch` of the predictor's last output field.
         sittings: Sittings of each student on each exam problem, at least 1; more costs more and scatters less.
+        mark: Of a sitting: `grade`, or `evidence` (how much likelier the prediction makes the reference answer), which
+            needs students that say how likely a given text is.
+        evidence_scale: Of `evidence`, above 0, in nats per token; see `SittingOptions`.
+        choices: Whether the sittings of a student at a problem are asked in one request, where its server does that.
         threshold: Least score, in (0, 1], with which a bootstrapped demonstration is kept; `None`: leave it to the
             optimiser, e.g. its `metric_threshold`. (Without either, any score above 0 is enough.)
         weight: Of the prediction's own correctness by the grader, in [0, 1], where the example has a label; the LbT
@@ -92,24 +94,20 @@ class LbTScore:
     exam_students: Sequence[dspy.LM | str]
     exam: ExamMaker
     grader: Grader | None = None
-    sittings: int = 1
+    sittings: int | None = 1
     threshold: float | None = None
     weight: float = 0.0
     predictor: str | None = None
-    demonstrations: Sequence[dspy.Example] = ()
-    rationale: bool = True
-    config: Mapping[str, Any] = field(default_factory=lambda: {"temperature": 0.7})
     adapter: dspy.Adapter | None = None
-    ledger: Ledger | None = None
-    budget: Budget | None = None
-    lm_config: str | Path | None = None
+    choices: bool = True
     seed: int = 0
     _students: ExamStudents = field(init=False, repr=False)
     _till: OwnLedger = field(init=False, repr=False)
     _unmeasured: list[str] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        check_at_least("sittings", self.sittings, 1, "it is the number of sittings on each exam problem")
+        SittingOptions.__post_init__(self)
+        PaidBy.__post_init__(self)
         check_at_least("seed", self.seed, 0, "seeds are whole numbers")
         if not 0 <= self.weight <= 1:
             raise UserError(f"weight must lie in [0, 1] but got {self.weight!r}; 0 leaves correctness out")
@@ -205,17 +203,18 @@ class LbTScore:
     def _hold(
         self, lesson: dspy.Example, problems: Sequence[ExamProblem], grader: Grader, account: Account | None
     ) -> list[ProblemResult]:
+        shared = {f.name: getattr(self, f.name) for f in fields(SittingOptions)}
         examiner = Examiner(
             self.program, predictor=self.predictor, grader=grader, ledger=self._till.ledger, adapter=self.adapter,
-            config=self.config, seed=self.seed, demonstrations=self.demonstrations, rationale=self.rationale,
+            seed=self.seed, **shared,
         )  # fmt: skip
         examiner.check(problems)
         material = (lesson,)
         takers = [
-            (lm, sitting) for lm in (self._students.lms() if problems else ()) for sitting in range(self.sittings)
+            (lm, sitting) for lm in (self._students.lms() if problems else ()) for sitting in range(self.sittings_held)
         ]
         seats = [Seat(material, lm, problem, sitting) for problem in problems for lm, sitting in takers]
-        held = iter(examiner.sit(seats, account=account, choices=True))
+        held = iter(examiner.sit(seats, account=account, choices=self.choices))
         return [ProblemResult(problem=problem, sittings=tuple(next(held) for _ in takers)) for problem in problems]
 
     def _correctness(self, gold: dspy.Example, pred: dspy.Prediction, grader: Grader) -> float | None:

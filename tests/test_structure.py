@@ -16,7 +16,7 @@ FILES = {
     for path in sorted((ROOT / top).rglob("*.py"))
 }
 STAIR = (
-    ("lbt_dspy.lms", "lbt_dspy.ledger", "lbt_dspy.exam", "lbt_dspy.teleprompters"),
+    ("lbt_dspy.lms", "lbt_dspy.ledger", "lbt_dspy.exam", "lbt_dspy.teleprompters", "lbt_dspy.testing"),
     ("lbt_dspy.benchmarks.tasks", "lbt_dspy.benchmarks.shared",
      ("lbt_dspy.benchmarks.m1", "lbt_dspy.benchmarks.m3"), "lbt_dspy.benchmarks.m2",
      ("lbt_dspy.benchmarks.cli", "lbt_dspy.benchmarks.studies")),
@@ -128,7 +128,7 @@ def test_no_folder_has_many_modules(folder):
 
 
 def test_tests_mirror_the_folders():
-    beside = {"", "doubles", "live"}
+    beside = {"", "contract", "doubles", "live"}
     for folder in TESTS:
         name = folder.relative_to(ROOT / "tests").as_posix().removeprefix(".")
         assert name in beside or (ROOT / "lbt_dspy" / name).is_dir() or (ROOT / name).is_dir(), name
@@ -176,6 +176,7 @@ def foreign(name):
 def test_lm15_is_imported_only_where_requests_are_made_and_sent():
     users = {name for name in FILES if any(module.startswith("dspy.lm15") for module in foreign(name))}
     allowed = {"lbt_dspy.exam.render", "lbt_dspy.dspy_private", "lbt_dspy.ledger.calls", "lbt_dspy.ledger.in_process"}
+    allowed |= {"lbt_dspy.testing.doubles"}
     assert {name for name in users if not name.startswith("lbt_dspy.lms.")} <= allowed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import dspy
@@ -13,26 +14,29 @@ from lbt_dspy.errors import UserError
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.likelihood import ASK
 from lbt_dspy.exam.marking import Marker
-from lbt_dspy.exam.render import Renderer, Rendering, current_adapter
-from lbt_dspy.exam.sitting.evidence import SCALE, EvidenceExam, check_mark, check_one_sitting
+from lbt_dspy.exam.options import SittingOptions
+from lbt_dspy.exam.render import Renderer, current_adapter
+from lbt_dspy.exam.sitting.evidence import EvidenceExam, check_one_sitting
+from lbt_dspy.exam.sitting.fast import OnePredictor
 from lbt_dspy.exam.sitting.whole_program import WholeProgram, single_predictor
 from lbt_dspy.ledger.account import Account
-from lbt_dspy.ledger.calls import LazyCall, Prefix, Question, Terms, as_choices, open_settings, sampling_of
+from lbt_dspy.ledger.calls import open_settings
 from lbt_dspy.ledger.ledger import Ledger
+from lbt_dspy.ledger.own import OwnLedger, PaidBy
 from lbt_dspy.ledger.programs import PaidProgram
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import request_seed
-from lbt_dspy.types import Exam, ExamProblem, ExamReport, Reply, Seat, Sitting
+from lbt_dspy.types import Exam, ExamProblem, ExamReport, Seat, Sitting
 
 if TYPE_CHECKING:
     from lbt_dspy.types import Material
 
 PART = 2000
 """Sittings of a larger program that are begun together."""
-CACHED_PROBLEMS = 4096
 
 
-class Examiner:
+@dataclass(frozen=True, eq=False)
+class Examiner(SittingOptions, PaidBy):
     """Runs sittings through a ledger: each is paid for at most once, and what could not be measured is `None`.
 
     Args:
@@ -41,7 +45,6 @@ class Examiner:
         predictor: Name of the predictor that gets the material as demonstrations and the student as LM, as in
             `program.named_predictors()`; `None` when there is only one.
         grader: Gives each answer its mark.
-        ledger: Pays for the calls.
         adapter: Any DSPy adapter; `None`: the configured one, or `ChatAdapter`.
         config: Sampling settings of a sitting that the LM itself leaves open, e.g. `{"temperature": 0.0}`.
         seed: Seeds the `seed` parameter of the requests.
@@ -65,50 +68,60 @@ class Examiner:
             are asked of a larger program.
     """
 
-    def __init__(
-        self,
-        program: dspy.Module,
-        *,
-        grader: Grader,
-        ledger: Ledger,
-        predictor: str | None = None,
-        adapter: dspy.Adapter | None = None,
-        config: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        probabilities_of: str | None = None,
-        labels: Sequence[str] = (),
-        demonstrations: Sequence[dspy.Example] = (),
-        rationale: bool = True,
-        mark: str = "grade",
-        evidence_scale: float = SCALE,
-        choices: bool = True,
-    ) -> None:
-        check_mark(mark, evidence_scale)
-        self.program = program
-        self.name, self.predictor, self._alone = single_predictor(program, predictor)
-        if probabilities_of is not None and not self._alone:
+    program: dspy.Module
+    _: KW_ONLY
+    grader: Grader
+    predictor: str | None = None
+    adapter: dspy.Adapter | None = None
+    config: Mapping[str, Any] | None = None  # type: ignore[assignment]  # here nothing is left open unless it is given
+    seed: int = 0
+    probabilities_of: str | None = None
+    labels: Sequence[str] = ()
+    sittings: int | None = 1
+    choices: bool = True
+    name: str = field(init=False, repr=False)
+    """Of the predictor that is examined."""
+    examined: dspy.Predict = field(init=False, repr=False)
+    """The predictor of that name."""
+    payer: Ledger = field(init=False, repr=False)
+    """Pays for the calls."""
+    _alone: bool = field(init=False, repr=False)
+    layout: dspy.Adapter = field(init=False, repr=False)
+    """The adapter that is used."""
+    _evidence: EvidenceExam | None = field(init=False, repr=False)
+    _fast: OnePredictor | None = field(init=False, repr=False)
+    """How students sit an exam: one of these two or, where both are `None`, with the whole program."""
+
+    def __post_init__(self) -> None:
+        SittingOptions.__post_init__(self)
+        PaidBy.__post_init__(self)
+        name, examined, alone = single_predictor(self.program, self.predictor)
+        if self.probabilities_of is not None and not alone:
             raise UserError("label probabilities need a program of one predictor; use scoring='metric'")
-        if mark == "evidence" and not (self._alone and probabilities_of is None):
+        if self.mark == "evidence" and not (alone and self.probabilities_of is None):
             raise UserError(
                 "mark 'evidence' needs a program of one predictor, without label probabilities; take 'grade'"
             )
-        self.demonstrations = tuple(demonstrations)
-        self.rationale = rationale
-        self.grader = grader
-        self.ledger = ledger
-        self.adapter = current_adapter(adapter)
-        self.config = {**(config or {}), **(ASK if probabilities_of is not None else {})}
-        self.seed = seed
-        self.choices = choices
-        self._inputs: dict[int, tuple[ExamProblem, Mapping[str, Any]]] = {}
-        self._terms: dict[tuple[int, int], tuple[dspy.LM, Terms]] = {}
-        self._renderer = Renderer(self.predictor.signature, self.adapter)
-        self._marker = Marker(self._renderer, grader, probabilities_of=probabilities_of, labels=labels)
-        self._evidence = (
-            EvidenceExam(renderer=self._renderer, shown=self.shown, ledger=ledger, scale=evidence_scale)
-            if mark == "evidence"
-            else None
-        )
+        layout, payer = current_adapter(self.adapter), OwnLedger(self.ledger, self.budget).ledger
+        renderer = Renderer(examined.signature, layout)
+        evidence = fast = None
+        if self.mark == "evidence":
+            evidence = EvidenceExam(renderer=renderer, shown=self.shown, ledger=payer, scale=self.evidence_scale)
+        elif alone:
+            marker = Marker(renderer, self.grader, probabilities_of=self.probabilities_of, labels=self.labels)
+            fast = OnePredictor(
+                renderer=renderer, marker=marker, ledger=payer, shown=self.shown, sampling=self.sampling,
+                choices=self.choices,
+            )  # fmt: skip
+        vars(self).update(
+            name=name, examined=examined, payer=payer, layout=layout, ledger=payer, _alone=alone, _evidence=evidence,
+            _fast=fast,
+        )  # fmt: skip
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Sampling settings of a sitting that an LM leaves open, with what probabilities need."""
+        return {**(self.config or {}), **(ASK if self.probabilities_of is not None else {})}
 
     def examine(
         self,
@@ -117,7 +130,7 @@ class Examiner:
         *,
         role: str = "students",
         account: Account | None = None,
-        sittings: int = 1,
+        sittings: int | None = None,
     ) -> list[list[ExamReport]]:
         """Let every student sit every exam.
 
@@ -127,7 +140,7 @@ class Examiner:
             role: Under which role the calls are counted (`students` or `teacher`).
             account: Where the calls are counted; `None`: nowhere but in the ledger.
             sittings: How often each student sits each exam, at least 1; each sitting has a request seed of its own.
-                Marks by evidence need one, and take no other number.
+                Marks by evidence need one, and take no other number. `None`: as the examiner says.
 
         Returns:
             `reports[exam][student]`.
@@ -145,23 +158,21 @@ class Examiner:
         *,
         role: str = "students",
         account: Account | None = None,
-        sittings: int = 1,
+        sittings: int | None = None,
     ) -> Iterator[list[ExamReport]]:
         """As `examine`, but give the reports of each exam, in order, when it and those before it are done.
 
         Exams are taken as reports are: however many there are, only a bounded number of sittings is held in memory.
         """
+        number = self.sittings_held if sittings is None else sittings
+        if self._fast is not None:
+            return self._fast.stream(exams, students, sittings=number, role=role, account=account)
         if self._evidence is not None:
-            check_one_sitting(sittings)
-        if self._evidence is not None or not self._alone:
-            parts = _parts(exams, max(PART, self.ledger.workers), len(students) * sittings)
-            return itertools.chain.from_iterable(
-                self._examine_part(part, students, role, account or Account(), sittings) for part in parts
-            )
-        asked, reported = itertools.tee(exams)
-        calls = (call for exam in asked for call in self._calls(exam, students, sittings))
-        replies = self.ledger.stream(calls, role=role, account=account)
-        return ([self._report(exam, student, replies, sittings) for student in students] for exam in reported)
+            check_one_sitting(number)
+        parts = _parts(exams, max(PART, self.payer.workers), len(students) * number)
+        return itertools.chain.from_iterable(
+            self._examine_part(part, students, role, account or Account(), number) for part in parts
+        )
 
     def _examine_part(
         self, exams: Sequence[Exam], students: Sequence[dspy.LM], role: str, account: Account, sittings: int
@@ -193,32 +204,9 @@ class Examiner:
         """
         if self._evidence is not None:
             return self._evidence.sit(seats, role=role, account=account or Account())
-        if not self._alone:
+        if self._fast is None:
             return self._whole(role, account or Account()).sit(seats)
-        renderings: dict[int, Rendering] = {}
-        questions: dict[tuple[int, int], Question] = {}
-        prefixes: dict[tuple[int, int, int], Prefix] = {}
-        units: dict[tuple[int, ...], list[int]] = {}
-        calls: list[LazyCall] = []
-        for i, (material, student, problem, sitting) in enumerate(seats):
-            place = (id(material), id(student), sitting)
-            if id(material) not in renderings:
-                renderings[id(material)] = self._renderer.rendering(self.shown(material))
-            if place not in prefixes:
-                prefixes[place] = renderings[id(material)].prefix(self._terms_of(student, sitting))
-            asked_of = (id(material), id(problem))
-            if asked_of not in questions:
-                questions[asked_of] = renderings[id(material)].question(self._inputs_of(problem))
-            calls.append(prefixes[place].asking(questions[asked_of]))
-            units.setdefault((id(material), id(student), id(problem)) if choices else (i,), []).append(i)
-        order = [i for unit in units.values() for i in unit]
-        asked = [
-            call
-            for unit in units.values()
-            for call in self._as_choices([calls[i] for i in unit], seats[unit[0]].student)
-        ]
-        replies = dict(zip(order, self.ledger.ask(asked, role=role, account=account), strict=True))
-        return [self._marker.sitting(seat.problem, replies[i]) for i, seat in enumerate(seats)]
+        return self._fast.sit(seats, role=role, account=account, choices=choices)
 
     def check(self, problems: Sequence[ExamProblem], students: Sequence[dspy.LM] = ()) -> None:
         """Check, before any call, that students can be asked the problems and their answers marked.
@@ -227,7 +215,7 @@ class Examiner:
             UserError: A problem lacks an input of the program or the answer, or a student does not say how likely a
                 text is, where marks are by evidence.
         """
-        inputs = list(self.predictor.signature.input_fields) if self._alone else []
+        inputs = list(self.examined.signature.input_fields) if self._alone else []
         answer = getattr(self.grader, "reference", getattr(self.grader, "field", None))
         for problem in problems:
             example = problem.example
@@ -246,7 +234,7 @@ class Examiner:
             self._evidence.check(students, problems)
 
     def _whole(self, role: str, account: Account) -> WholeProgram:
-        paid = PaidProgram(program=self.program, adapter=self.adapter, ledger=self.ledger, account=account)
+        paid = PaidProgram(program=self.program, adapter=self.layout, ledger=self.payer, account=account)
         return WholeProgram(
             paid=paid, predictor=self.name, shown=self.shown, grader=self.grader, sampling=self.sampling, role=role
         )
@@ -254,53 +242,16 @@ class Examiner:
     def shown(self, material: Material) -> Material:
         """Return the demonstrations that a student reads: its own, then the material."""
         if not self.rationale:
-            outputs = self.predictor.signature.output_fields
+            outputs = self.examined.signature.output_fields
             before_answer = [name for name in list(outputs)[:-1] if outputs[name].annotation is str]
             # Empty, not left out: DSPy moves incomplete demonstrations to the front.
             material = tuple(dspy.Example({**demo, **dict.fromkeys(before_answer, "")}) for demo in material)
         return (*self.demonstrations, *material)
 
-    def _terms_of(self, student: dspy.LM, sitting: int) -> Terms:
-        """Return what all exams of a student's sitting number share; made once."""
-        found = self._terms.get((id(student), sitting))
-        if found is None:
-            engine = engine_of(student)
-            terms = Terms(engine, sampling_of(student, self.sampling(student, sitting)), sitting)
-            found = self._terms[id(student), sitting] = (student, terms)  # the student keeps its id
-        return found[1]
-
     def sampling(self, student: dspy.LM, sitting: int) -> dict[str, Any]:
         """Return the settings of one sitting: the LM's own win over the examiner's, and each sitting has its seed."""
         seed = request_seed(self.seed, "sitting", sitting)
-        return open_settings(student, engine_of(student), self.config, seed)
-
-    def _calls(self, exam: Exam, students: Sequence[dspy.LM], sittings: int) -> Iterator[LazyCall]:
-        """Give the calls of one exam, all sittings at a problem together."""
-        rendering = self._renderer.rendering(self.shown(exam.material))
-        for student in students:
-            prefixes = [rendering.prefix(self._terms_of(student, sitting)) for sitting in range(sittings)]
-            for problem in exam.problems:
-                question = rendering.question(self._inputs_of(problem))
-                yield from self._as_choices([prefix.asking(question) for prefix in prefixes], student)
-
-    def _inputs_of(self, problem: ExamProblem) -> Mapping[str, Any]:
-        """Return the inputs of a problem, which many lessons share."""
-        example = problem.example
-        found = self._inputs.get(id(example))
-        if found is None:
-            if len(self._inputs) >= CACHED_PROBLEMS:
-                self._inputs.clear()
-            found = self._inputs[id(example)] = (example, dict(example.inputs()))  # the example keeps its id
-        return found[1]
-
-    def _as_choices(self, calls: list[LazyCall], student: dspy.LM) -> list[LazyCall]:
-        """Return the sittings of one question as choices of one request where that is possible and more than one."""
-        able = len(calls) > 1 and self.choices and calls[0].engine.gives_choices
-        return as_choices(calls) if able and not self._terms_of(student, 0).greedy else calls
-
-    def _report(self, exam: Exam, student: dspy.LM, replies: Iterator[Reply], sittings: int) -> ExamReport:
-        rows = tuple(tuple(self._marker.sitting(p, next(replies)) for _ in range(sittings)) for p in exam.problems)
-        return ExamReport(student=engine_of(student).name, sittings=rows)
+        return open_settings(student, engine_of(student), self.settings, seed)
 
 
 def _parts(exams: Iterable[Exam], size: int, seats_per_problem: int) -> Iterator[list[Exam]]:

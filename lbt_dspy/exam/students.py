@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,7 @@ class ExamStudents(Parameter):  # type: ignore[misc]
     """
 
     def __init__(self, students: Sequence[dspy.LM | str], config: str | Path | None = None) -> None:
-        if isinstance(students, dspy.LM | str) or students is None:
-            raise UserError(f"exam_students must be a list but got {students!r}; put it into one")
-        for student in students:
-            if not isinstance(student, dspy.LM | str):
-                raise UserError(
-                    f"exam_students must be dspy.LM objects or names but one is {student!r}; a name is one such as "
-                    "embedded/words or openai/gpt-4o-mini"
-                )
+        check_students(students)
         self.names = [student if isinstance(student, str) else name_of(student) for student in students]
         if len(set(self.names)) < len(self.names):
             raise UserError(
@@ -88,3 +81,26 @@ def name_of(lm: dspy.LM) -> str:
     """Return the name under which `LMRoles` finds an LM again."""
     address = public_url(str(lm.kwargs.get("api_base") or lm.kwargs.get("base_url") or ""))
     return f"{lm.model}@{address}" if address else str(lm.model)
+
+
+def check_students(students: object) -> None:
+    """Raise `UserError` unless it is a list of LMs and names."""
+    if isinstance(students, dspy.LM | str) or not isinstance(students, Iterable):
+        raise UserError(f"exam_students must be a list but got {students!r}; put it into one")
+    for student in students:
+        if not isinstance(student, dspy.LM | str):
+            raise UserError(
+                f"exam_students must be dspy.LM objects or names but one is {student!r}; a name is one such as "
+                "embedded/words or openai/gpt-4o-mini"
+            )
+
+
+def as_lms(students: Sequence[dspy.LM | str], config: str | Path | None = None) -> list[dspy.LM]:
+    """Return students as LMs.
+
+    Raises:
+        UserError: A name is unknown, stands twice, or its key is missing.
+    """
+    named = ExamStudents([student for student in students if isinstance(student, str)], config)
+    found = dict(zip(named.names, named.lms(), strict=True))
+    return [found[student] if isinstance(student, str) else student for student in students]

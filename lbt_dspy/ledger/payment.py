@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lbt_dspy.errors import StoppedError
+from lbt_dspy.errors import LbTError, StoppedError
 from lbt_dspy.ledger.budget import Budget
 from lbt_dspy.ledger.commits import Commits
 from lbt_dspy.ledger.health import Health
@@ -178,6 +178,10 @@ class Payments:
             except asyncio.CancelledError:
                 self._budget.settle(worst, worst or 0.0)
                 raise StoppedError("given up while in flight") from None
+            except LbTError:  # no fault of the network: asking others, or again, would not help
+                self._budget.settle(worst, 0.0, sent=False)
+                self._commits.count(source, -1, -(worst or 0.0))
+                raise
             except Exception as error:
                 fault = fault_of(error, engine.secrets)
                 price = worst if fault.billed else 0.0

@@ -128,6 +128,9 @@ class EmbeddedStudent(ModelEngine):
             return []
         return [(classifier(kind), classifier(kind).fit(lessons)) for kind in self.kinds]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).load_state, (self.dump_state(),)
+
     def dump_state(self) -> dict[str, Any]:
         """Return what DSPy saves."""
         return {"name": self.name}

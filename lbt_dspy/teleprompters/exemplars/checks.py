@@ -11,6 +11,7 @@ import dspy
 from lbt_dspy.dspy_private import input_names
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.user_lm import engine_of
+from lbt_dspy.teleprompters.exemplars.metrics import Metric
 from lbt_dspy.teleprompters.exemplars.options import ExemplarOptions
 
 
@@ -66,11 +67,14 @@ def all_labels(predictor: dspy.Predict, field: str, seen: tuple[str, ...]) -> tu
     return allowed if set(seen) <= set(allowed) else seen
 
 
-def probabilities_wanted(options: ExemplarOptions, readers: Sequence[dspy.LM], *, alone: bool) -> tuple[bool, bool]:
+def probabilities_wanted(
+    options: ExemplarOptions, metric: Metric, readers: Sequence[dspy.LM], *, alone: bool
+) -> tuple[bool, bool]:
     """Return whether sittings are to give label probabilities, and whether exams are to be scored by them.
 
     Args:
-        options: `scoring` and the metric decide.
+        options: `scoring` and the search decide.
+        metric: Of sets; whether it can make use of probabilities decides too.
         readers: The LMs that are scored.
         alone: Whether the program is one predictor.
 
@@ -83,6 +87,6 @@ def probabilities_wanted(options: ExemplarOptions, readers: Sequence[dspy.LM], *
             name = readers[given.index(False)].model
             raise UserError(f"{name} gives no log-probabilities, which scoring='likelihood' needs; use 'metric'")
         return True, False
-    can = alone and options.search == "utility" and all(given) and callable(getattr(options.metric, "expected", None))
+    can = alone and options.search == "utility" and all(given) and callable(getattr(metric, "expected", None))
     soft = options.scoring == "auto" and can
     return soft, soft

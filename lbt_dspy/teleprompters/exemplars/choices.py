@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
 from lbt_dspy.errors import UserError, check_at_least, check_choice
 
 HIDDEN = "***"
-CHOICES = {
-    "search": ("utility", "beam", "tpe"),
-    "init": ("train", "generate"),
-    "evaluator": ("full", "halving", "rejects", "ucb"),
-    "selection": ("teacher", "students"),
-    "scoring": ("auto", "metric", "likelihood"),
+SearchName = Literal["utility", "beam", "tpe"]
+InitName = Literal["train", "generate"]
+EvaluatorName = Literal["full", "halving", "rejects", "ucb"]
+ReaderName = Literal["teacher", "students"]
+ScoringName = Literal["auto", "metric", "likelihood"]
+CHOICES: dict[str, tuple[str, ...]] = {
+    "search": get_args(SearchName),
+    "init": get_args(InitName),
+    "evaluator": get_args(EvaluatorName),
+    "selection": get_args(ReaderName),
+    "scoring": get_args(ScoringName),
 }
 BOUNDS = {
     "exemplars": 1, "rounds": 0, "evaluations": 1, "selection_examples": 1, "minibatch": 1, "reflections": 1,

@@ -10,10 +10,11 @@ import dspy
 
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.ledger.account import Account
+from lbt_dspy.teleprompters.exemplars.metrics import Metric
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classroom:
+class SearchContext:
     """Teacher, students, examiner and the task's fields; nothing in it changes."""
 
     examiner: Examiner
@@ -24,6 +25,8 @@ class Classroom:
     input_fields: tuple[str, ...]
     forbidden: frozenset[tuple[str, ...]]
     """Inputs of validation examples, normalised: an exemplar must not be one of them."""
+    metric: Metric
+    """Of a set of answers."""
     soft: bool
     """Whether sittings say how probable each label was, and the metric can make use of it."""
     account: Account
@@ -34,7 +37,7 @@ class Classroom:
     @property
     def instructions(self) -> str:
         """What students are told to do."""
-        return str(self.examiner.predictor.signature.instructions)
+        return str(self.examiner.examined.signature.instructions)
 
     def label_of(self, example: dspy.Example) -> str:
         """Return the reference label of an example."""

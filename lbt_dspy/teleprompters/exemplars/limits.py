@@ -8,7 +8,7 @@ from lbt_dspy.errors import UserError
 from lbt_dspy.teleprompters.exemplars.options import ExemplarOptions
 
 LEAST_SCORINGS = 3
-"""A search needs room for scoring this many sets on all selection examples."""
+"""A search needs context for scoring this many sets on all selection examples."""
 SEED_SETS = 16
 """Sets that `tpe` can start from."""
 

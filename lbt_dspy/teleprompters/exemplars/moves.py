@@ -9,7 +9,7 @@ import numpy as np
 
 from lbt_dspy.sampling import balanced, stream
 from lbt_dspy.signatures import UNREADABLE
-from lbt_dspy.teleprompters.exemplars.context import Classroom
+from lbt_dspy.teleprompters.exemplars.context import SearchContext
 from lbt_dspy.teleprompters.exemplars.records import Case, ExemplarSet, Proposal, ScoredSet
 from lbt_dspy.types import Exam, ExamProblem, ExamReport
 
@@ -25,19 +25,19 @@ def random_set(
     return ExemplarSet(exemplars=tuple(drawn), origin=f"random set {number}")
 
 
-def exams_for(room: Classroom, sets: Sequence[ExemplarSet], examples: Sequence[dspy.Example]) -> list[Exam]:
+def exams_for(context: SearchContext, sets: Sequence[ExemplarSet], examples: Sequence[dspy.Example]) -> list[Exam]:
     """Return one exam per set: the examples without those that the set itself gives away."""
-    problems = [(room.inputs_of(example), ExamProblem(example=example)) for example in examples]
+    problems = [(context.inputs_of(example), ExamProblem(example=example)) for example in examples]
     exams = []
     for exemplar_set in sets:
-        own = {room.inputs_of(exemplar) for exemplar in exemplar_set.exemplars}
+        own = {context.inputs_of(exemplar) for exemplar in exemplar_set.exemplars}
         left = [problem for inputs, problem in problems if inputs not in own]
         exams.append(Exam(material=exemplar_set.exemplars, problems=left))
     return exams
 
 
 def find_cases(
-    room: Classroom, kept: Sequence[ExemplarSet], minibatch: Sequence[dspy.Example]
+    context: SearchContext, kept: Sequence[ExemplarSet], minibatch: Sequence[dspy.Example]
 ) -> tuple[list[list[Case]], dict[str, int]]:
     """Let every exam student answer the minibatch after each kept set; pool their errors per set.
 
@@ -45,14 +45,14 @@ def find_cases(
         The cases of each set, one entry per wrong answer (so a case that two students failed is there twice and is
         drawn more often), and the number of wrong answers by student. What was not measured is no error.
     """
-    exams = exams_for(room, kept, minibatch)
-    reports = room.examiner.examine(exams, room.students, account=room.account)
+    exams = exams_for(context, kept, minibatch)
+    reports = context.examiner.examine(exams, context.students, account=context.account)
     errors: dict[str, int] = {report.student: 0 for report in reports[0]}
     pooled: list[list[Case]] = []
     for exam, by_student in zip(exams, reports, strict=True):
         cases: list[Case] = []
         for i, problem in enumerate(exam.problems):
-            wrong = {r.student: answer_text(r, i, room.label_field) for r in by_student if failed(r, i)}
+            wrong = {r.student: answer_text(r, i, context.label_field) for r in by_student if failed(r, i)}
             for student in wrong:
                 errors[student] += 1
             cases += [Case(example=problem.example, wrong_answers=wrong)] * len(wrong)

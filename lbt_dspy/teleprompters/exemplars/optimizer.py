@@ -19,12 +19,15 @@ from lbt_dspy.errors import UserError
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.exam.sitting.whole_program import single_predictor
+from lbt_dspy.exam.students import as_lms
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
+from lbt_dspy.ledger.own import OwnLedger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.teleprompters.exemplars.checks import all_labels, check_data, probabilities_wanted
-from lbt_dspy.teleprompters.exemplars.context import Classroom
+from lbt_dspy.teleprompters.exemplars.context import SearchContext
 from lbt_dspy.teleprompters.exemplars.limits import limits_of
+from lbt_dspy.teleprompters.exemplars.metrics import set_level
 from lbt_dspy.teleprompters.exemplars.options import ExemplarOptions
 from lbt_dspy.teleprompters.exemplars.records import ExemplarSearch, ExemplarSet, Found, Round, ScoredSet
 from lbt_dspy.teleprompters.exemplars.scores import Selection, label_shares
@@ -48,9 +51,10 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
     selection examples are there: the noise of selection eats the gain. See docs/m3.md for its knobs.
 
     Args:
-        metric: Set-level, `(golds, predictions) -> float`, e.g. `lbt_dspy.metrics.BinaryF1("1")`.
-        exam_students: LMs that read the exemplars and sit the exams; their mistakes drive the revisions. The teacher
-            itself may be among them.
+        metric: Set-level, `(golds, predictions) -> float`, e.g. `lbt_dspy.metrics.BinaryF1("1")`, or a metric of
+            DSPy, `(example, prediction, trace=None)`, which is used as its mean; tried on one example before any call.
+        exam_students: LMs, or names as on the command line, that read the exemplars and sit the exams; their mistakes
+            drive the revisions. The teacher itself may be among them.
         exemplars: K, size of an exemplar set, at least 1. Sets cover all labels where K allows.
         rounds: Rounds of criticism and revision, at least 0; 0 returns the initial set.
         search: `utility` credits each exemplar with what it adds to the exam scores of sets and examines the sets that
@@ -91,7 +95,9 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
         adapter: Any DSPy adapter; `None`: the configured one, or `ChatAdapter`.
         config: Sampling settings of sittings that an LM leaves open; `{"temperature": 0.0}` unless given.
         writing: The same for the teacher's own texts; `{"temperature": 1.0}` unless given.
-        ledger: Pays for all calls, with journal, budget and workers; `None`: a new one in memory, without limits.
+        ledger: Pays for all calls, with journal, budget and workers; `None`: a new one in memory for each `compile`.
+        budget: Limits all calls of one `compile`; not beside `ledger`.
+        lm_config: A LiteLLM YAML for students given by name.
         seed: Seeds every draw. Two runs with one seed are the same, whatever the number of workers, but for a `tpe`
             study with a storage, whose trials depend on who else works on it.
 
@@ -133,12 +139,12 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
             found = POLICIES[self.search](task)
             best = found.rounds[-1].beam[0].exemplar_set
             return ExemplarSearch(
-                program=with_exemplars(program, task.room.examiner.name, best),
+                program=with_exemplars(program, task.context.examiner.name, best),
                 rounds=found.rounds,
                 values=found.values,
                 study=found.study,
-                calls=dict(task.room.account.calls),
-                cost=task.room.account.cost,
+                calls=dict(task.context.account.calls),
+                cost=task.context.account.cost,
                 shared_calls=found.calls,
             )
 
@@ -166,12 +172,12 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
         watch: Callable[[Round], None] | None = None,
     ) -> Iterator[Task]:
         """Set the task up; a ledger that was not given is made for it, and closed after it."""
-        ledger = Ledger() if self.ledger is None else self.ledger
+        ledger = OwnLedger(self.ledger, self.budget).ledger
         try:
-            room = self._classroom(program, trainset, valset, ledger, Account() if account is None else account)
+            context = self._context(program, trainset, valset, ledger, Account() if account is None else account)
             candidates = list(trainset if valset is None else valset)
-            whole = Selection(examples=candidates, shares=label_shares(room, candidates))
-            task = Task(room=room, options=self, train=list(trainset), selection=whole, watch=watch)
+            whole = Selection(examples=candidates, shares=label_shares(context, candidates))
+            task = Task(context=context, options=self, train=list(trainset), selection=whole, watch=watch)
             drawn = task.draw(candidates, self.selection_examples, "selection", 0)
             limits_of(self, len(drawn))  # refuses evaluations that are too few, before any call
             yield dataclasses.replace(task, selection=dataclasses.replace(whole, examples=drawn))
@@ -179,14 +185,14 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
             if self.ledger is None:
                 ledger.close()
 
-    def _classroom(
+    def _context(
         self,
         program: dspy.Module,
         trainset: Sequence[dspy.Example],
         valset: Sequence[dspy.Example] | None,
         ledger: Ledger,
         account: Account,
-    ) -> Classroom:
+    ) -> SearchContext:
         _, predictor, alone = single_predictor(program, self.predictor)
         teacher = predictor.lm or dspy.settings.lm
         if teacher is None:
@@ -196,24 +202,26 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
                 f"{teacher.model} is a statistical model and writes no texts of its own: init='generate' and "
                 "paraphrases need a language model as teacher"
             )
-        readers = [teacher] if self.selection == "teacher" else self.exam_students
-        asked, soft = probabilities_wanted(self, readers, alone=alone)
         field = self.label_field or list(predictor.signature.output_fields)[-1]
         input_fields, seen = check_data(
             trainset, valset, field, tuple(predictor.signature.input_fields), self.exemplars
         )
         labels = all_labels(predictor, field, seen)
+        metric = set_level(self.metric, trainset[0], list(predictor.signature.output_fields) if alone else [field])
+        students = as_lms(self.exam_students, self.lm_config)
+        readers = [teacher] if self.selection == "teacher" else students
+        asked, soft = probabilities_wanted(self, metric, readers, alone=alone)
         examiner = Examiner(
             program, predictor=self.predictor, grader=ExactMatch(field) if self.grader is None else self.grader,
             ledger=ledger, adapter=self.adapter, config=self.config, seed=self.seed,
             labels=labels, probabilities_of=field if asked else None,
         )  # fmt: skip
-        room = Classroom(
-            examiner=examiner, teacher=teacher, students=self.exam_students, label_field=field, labels=labels,
-            input_fields=input_fields, forbidden=frozenset(), soft=soft, account=account, writing=self.writing,
-            seed=self.seed,
+        context = SearchContext(
+            examiner=examiner, teacher=teacher, students=students, label_field=field, labels=labels,
+            input_fields=input_fields, forbidden=frozenset(), metric=metric, soft=soft, account=account,
+            writing=self.writing, seed=self.seed,
         )  # fmt: skip
-        return dataclasses.replace(room, forbidden=frozenset(map(room.inputs_of, valset or ())))
+        return dataclasses.replace(context, forbidden=frozenset(map(context.inputs_of, valset or ())))
 
 
 def with_exemplars(program: dspy.Module, predictor: str, exemplar_set: ExemplarSet) -> dspy.Module:

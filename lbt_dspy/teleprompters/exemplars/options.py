@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,23 +11,29 @@ import dspy
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.grading import Grader
-from lbt_dspy.ledger.ledger import Ledger
-from lbt_dspy.teleprompters.exemplars.choices import check_options
-
-Metric = Callable[[Sequence[dspy.Example], Sequence[dspy.Prediction | None]], float]
-"""Set-level: `metric(golds, predictions)`, higher is better; `None` in predictions is an unreadable answer."""
+from lbt_dspy.exam.students import check_students
+from lbt_dspy.ledger.own import PaidBy
+from lbt_dspy.teleprompters.exemplars.choices import (
+    EvaluatorName,
+    InitName,
+    ReaderName,
+    ScoringName,
+    SearchName,
+    check_options,
+)
+from lbt_dspy.teleprompters.exemplars.metrics import AnyMetric
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ExemplarOptions:
+class ExemplarOptions(PaidBy):
     """What `LbTExemplars` is told; its docstring says what each means."""
 
-    metric: Metric
-    exam_students: Sequence[dspy.LM]
+    metric: AnyMetric
+    exam_students: Sequence[dspy.LM | str]
     exemplars: int = 8
     rounds: int = 5
-    search: str = "utility"
-    init: str = "train"
+    search: SearchName = "utility"
+    init: InitName = "train"
     evaluations: int | None = None
     selection_examples: int = 400
     minibatch: int = 64
@@ -37,13 +43,13 @@ class ExemplarOptions:
     typed_feedback: bool = False
     beam: int = 4
     max_new_sets: int = 8
-    evaluator: str = "full"
+    evaluator: EvaluatorName = "full"
     paraphrases: int = 0
     pool: int = 120
     draw: int | None = None
     storage: Any = None
-    selection: str = "teacher"
-    scoring: str = "auto"
+    selection: ReaderName = "teacher"
+    scoring: ScoringName = "auto"
     balance: bool = True
     label_field: str | None = None
     predictor: str | None = None
@@ -51,12 +57,13 @@ class ExemplarOptions:
     adapter: dspy.Adapter | None = None
     config: Mapping[str, Any] = field(default_factory=lambda: {"temperature": 0.0})
     writing: Mapping[str, Any] = field(default_factory=lambda: {"temperature": 1.0})
-    ledger: Ledger | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
+        PaidBy.__post_init__(self)
         if not callable(self.metric):
             raise UserError(f"metric must be callable as metric(golds, predictions) but got {self.metric!r}")
+        check_students(self.exam_students)
         if not self.exam_students:
             raise UserError("exam_students is empty; give at least one dspy.LM, for instance the teacher itself")
         defaults = {f.name: f.default for f in dataclasses.fields(ExemplarOptions)}

@@ -17,9 +17,9 @@ import dspy
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.likelihood import log_likelihood
-from lbt_dspy.teleprompters.exemplars.context import Classroom
+from lbt_dspy.teleprompters.exemplars.context import SearchContext
+from lbt_dspy.teleprompters.exemplars.metrics import Metric
 from lbt_dspy.teleprompters.exemplars.moves import exams_for
-from lbt_dspy.teleprompters.exemplars.options import Metric
 from lbt_dspy.teleprompters.exemplars.records import ExemplarSet, ScoredSet
 from lbt_dspy.types import ExamReport
 
@@ -37,9 +37,9 @@ class Selection:
     """Share of each label in the data that the examples were drawn from."""
 
 
-def label_shares(room: Classroom, examples: Sequence[dspy.Example]) -> dict[str, float]:
+def label_shares(context: SearchContext, examples: Sequence[dspy.Example]) -> dict[str, float]:
     """Return the share of each label."""
-    counts = Counter(room.label_of(example) for example in examples)
+    counts = Counter(context.label_of(example) for example in examples)
     return {label: count / len(examples) for label, count in counts.items()}
 
 
@@ -61,27 +61,27 @@ Scorer = Callable[[Sequence[Answered]], float]
 
 
 def score_sets(
-    room: Classroom, sets: Sequence[ExemplarSet], selection: Selection, score: Scorer, *,
+    context: SearchContext, sets: Sequence[ExemplarSet], selection: Selection, score: Scorer, *,
     by_students: bool = False, variance: bool = False,
 ) -> list[ScoredSet]:  # fmt: skip
     """Score sets on the selection examples, each without those that it gives away itself.
 
     Args:
-        room: Who reads.
+        context: Who reads.
         sets: What is scored.
         selection: On what.
         score: How the answers of one reader make a score.
         by_students: Score by the mean over the students, not by the teacher.
         variance: Estimate each score's variance over draws of examples.
     """
-    exams = exams_for(room, sets, selection.examples)
-    readers = list(room.students) if by_students else [room.teacher]
+    exams = exams_for(context, sets, selection.examples)
+    readers = list(context.students) if by_students else [context.teacher]
     role = "students" if by_students else "teacher"
-    reports = room.examiner.examine(exams, readers, role=role, account=room.account)
+    reports = context.examiner.examine(exams, readers, role=role, account=context.account)
     scored = []
     for exemplar_set, exam, by_reader in zip(sets, exams, reports, strict=True):
         golds = [problem.example for problem in exam.problems]
-        answers = [answered(room, golds, report) for report in by_reader]
+        answers = [answered(context, golds, report) for report in by_reader]
         complete = all(answers)
         scored.append(
             ScoredSet(
@@ -98,11 +98,11 @@ def score_sets(
     return scored
 
 
-def scorer(room: Classroom, metric: Metric, shares: Mapping[str, float], kind: str) -> Scorer:
+def scorer(context: SearchContext, metric: Metric, shares: Mapping[str, float], kind: str) -> Scorer:
     """Return how answers are scored; each label counts as its share in the data.
 
     Args:
-        room: Knows the labels.
+        context: Knows the labels.
         metric: Set-level.
         shares: Of the labels in the data.
         kind: `metric`; `expected`: the metric of the answers' label probabilities, a whole one for the answer where
@@ -126,7 +126,7 @@ def scorer(room: Classroom, metric: Metric, shares: Mapping[str, float], kind: s
         return sum(values) / len(values)
 
     if kind == "expected":
-        return ExpectedScore(room, metric, shares)
+        return ExpectedScore(context, metric, shares)
     return by_metric if kind == "metric" else by_likelihood
 
 
@@ -134,13 +134,13 @@ class ExpectedScore:
     """The metric of the answers' label probabilities; each label counts as its share in the data.
 
     Args:
-        room: Knows the labels.
+        context: Knows the labels.
         metric: Has `expected`.
         shares: Of the labels in the data.
     """
 
-    def __init__(self, room: Classroom, metric: Any, shares: Mapping[str, float]) -> None:
-        self._room = room
+    def __init__(self, context: SearchContext, metric: Any, shares: Mapping[str, float]) -> None:
+        self._room = context
         self._metric = metric
         self._shares = shares
 
@@ -161,20 +161,20 @@ class ExpectedScore:
         return [float(self._metric.expected(golds, likely, counts)) for counts in repeats]
 
 
-def distribution(room: Classroom, answer: Answered) -> Mapping[str, float] | None:
+def distribution(context: SearchContext, answer: Answered) -> Mapping[str, float] | None:
     """Return an answer's label probabilities; where there are none, the answer is certain."""
     if answer.fields is None or answer.probabilities is not None:
         return answer.probabilities
-    label = str(answer.fields[room.label_field])
-    return {label: 1.0} if label in room.labels else None
+    label = str(answer.fields[context.label_field])
+    return {label: 1.0} if label in context.labels else None
 
 
-def answered(room: Classroom, golds: Sequence[dspy.Example], report: ExamReport) -> list[Answered]:
+def answered(context: SearchContext, golds: Sequence[dspy.Example], report: ExamReport) -> list[Answered]:
     """Return the measured sittings; a lost one is out."""
     return [
         Answered(
             gold=gold,
-            label=room.label_of(gold),
+            label=context.label_of(gold),
             fields=row[0].fields,
             probabilities=row[0].probabilities,
         )

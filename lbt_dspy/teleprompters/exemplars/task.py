@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import dspy
 
 from lbt_dspy.sampling import balanced, stream
-from lbt_dspy.teleprompters.exemplars.context import Classroom
+from lbt_dspy.teleprompters.exemplars.context import SearchContext
 from lbt_dspy.teleprompters.exemplars.limits import limits_of
 from lbt_dspy.teleprompters.exemplars.moves import random_set
 from lbt_dspy.teleprompters.exemplars.options import ExemplarOptions
@@ -21,7 +21,7 @@ from lbt_dspy.teleprompters.exemplars.writing import generate
 class Task:
     """One search: its options, its data, its classroom."""
 
-    room: Classroom
+    context: SearchContext
     options: ExemplarOptions
     train: Sequence[dspy.Example]
     """Where exemplars and minibatches come from."""
@@ -36,8 +36,8 @@ class Task:
 
     def initial_set(self) -> ExemplarSet:
         """Return the set that every search starts from."""
-        first = random_set(self.train, self.options.exemplars, self.room.label_of, self.room.seed, 0)
-        return first if self.options.init == "train" else generate(self.room, first)
+        first = random_set(self.train, self.options.exemplars, self.context.label_of, self.context.seed, 0)
+        return first if self.options.init == "train" else generate(self.context, first)
 
     def minibatch(self, number: int) -> list[dspy.Example]:
         """Return the training examples that students answer in a round."""
@@ -45,8 +45,8 @@ class Task:
 
     def draw(self, items: Sequence[dspy.Example], size: int, *purpose: object) -> list[dspy.Example]:
         """Draw examples, evenly over the labels unless told otherwise."""
-        label_of = self.room.label_of if self.options.balance else (lambda example: 0)
-        return balanced(items, size, label_of, stream(self.room.seed, *purpose))
+        label_of = self.context.label_of if self.options.balance else (lambda example: 0)
+        return balanced(items, size, label_of, stream(self.context.seed, *purpose))
 
     def score(self, sets: Sequence[ExemplarSet], examples: Sequence[dspy.Example] | None = None) -> list[ScoredSet]:
         """Score sets on the given selection examples, or on all of them."""
@@ -55,7 +55,7 @@ class Task:
 
     def examine(self, sets: Sequence[ExemplarSet], examples: Sequence[dspy.Example]) -> list[ScoredSet]:
         """Score sets on a few examples as finely as can be, with the scores' variance."""
-        kind = "likelihood" if self.options.scoring == "likelihood" else "expected" if self.room.soft else "metric"
+        kind = "likelihood" if self.options.scoring == "likelihood" else "expected" if self.context.soft else "metric"
         return self._score(sets, examples, kind, variance=True)
 
     def _score(
@@ -63,8 +63,8 @@ class Task:
     ) -> list[ScoredSet]:
         shares = self.selection.shares
         return score_sets(
-            self.room, sets, Selection(examples=examples, shares=shares),
-            scorer(self.room, self.options.metric, shares, kind),
+            self.context, sets, Selection(examples=examples, shares=shares),
+            scorer(self.context, self.context.metric, shares, kind),
             by_students=self.options.selection == "students", variance=variance,
         )  # fmt: skip
 

@@ -13,6 +13,7 @@ import dspy
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch, Grader
+from lbt_dspy.exam.options import SittingOptions
 from lbt_dspy.exam.render import current_adapter
 from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.ledger.account import Account
@@ -185,11 +186,10 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         return dataclasses.replace(self.options, **changes)
 
     def _examiner(self, options: RerankOptions) -> Examiner:
+        shared = {f.name: getattr(options, f.name) for f in dataclasses.fields(SittingOptions)}
         return Examiner(
             self.program, predictor=self._predictor, grader=self.grader, ledger=self.ledger, adapter=options.adapter,
-            config=options.config, seed=options.seed, demonstrations=options.demonstrations,
-            rationale=options.rationale, mark=options.mark, evidence_scale=options.evidence_scale,
-            choices=options.choices,
+            seed=options.seed, **shared,
         )  # fmt: skip
 
 

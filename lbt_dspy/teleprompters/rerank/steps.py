@@ -95,7 +95,7 @@ def sample(
 ) -> list[SampledLesson | NoLesson]:
     """Sample the lessons of a question, with the reason in the place of each that was lost."""
     check_lm(program)
-    paid = PaidProgram(program=program, adapter=adapter, ledger=examiner.ledger, account=account)
+    paid = PaidProgram(program=program, adapter=adapter, ledger=examiner.payer, account=account)
     sampler = LessonSampler(paid=paid, predictor=examiner.name, temperature=options.temperature, seed=options.seed)
     return sample_lessons(sampler, inputs, options, examiner.grader)
 

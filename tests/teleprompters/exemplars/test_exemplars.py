@@ -325,17 +325,17 @@ def test_a_stopped_search_resumes_from_its_journal(search, server, data, tmp_pat
 
 
 @pytest.fixture
-def room(data, teacher_program):
+def context(data, teacher_program):
     with optimizer()._task(teacher_program, data.train, data.train[:3]) as task:
-        yield task.room
+        yield task.context
 
 
-def listed(room, *fields):
-    parent = ExemplarSet(exemplars=room_examples(room), origin="parent")
-    return writing.accept_list(room, parent, list(fields), "new")
+def listed(context, *fields):
+    parent = ExemplarSet(exemplars=context_examples(context), origin="parent")
+    return writing.accept_list(context, parent, list(fields), "new")
 
 
-def room_examples(room):
+def context_examples(context):
     data = load_data("fallacy", None, ())
     return data.train[10:14]
 
@@ -352,8 +352,8 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize(("fields", "accepted"), WRITTEN)
-def test_teacher_written_exemplars_are_checked(fields, accepted, room):
-    revised, dropped = listed(room, fields)
+def test_teacher_written_exemplars_are_checked(fields, accepted, context):
+    revised, dropped = listed(context, fields)
     assert (revised is not None) is accepted
     assert dropped == (not accepted)
     if accepted:
@@ -361,16 +361,16 @@ def test_teacher_written_exemplars_are_checked(fields, accepted, room):
         assert len(revised.exemplars) == 4  # the rest comes from the parent set
 
 
-def test_copies_of_validation_texts_and_repeats_are_dropped(room, data):
+def test_copies_of_validation_texts_and_repeats_are_dropped(context, data):
     copied = {"text": data.train[0].text.upper() + " ", "label": "Yes"}
     fresh = {"text": "A fresh argument.", "label": "No"}
-    revised, dropped = listed(room, copied, fresh, fresh)
+    revised, dropped = listed(context, copied, fresh, fresh)
     assert dropped == 2
     assert revised.exemplars[0].text == "A fresh argument."
 
 
-def test_too_long_a_list_is_cut(room):
-    revised, _ = listed(room, *({"text": f"argument {i}", "label": "No"} for i in range(9)))
+def test_too_long_a_list_is_cut(context):
+    revised, _ = listed(context, *({"text": f"argument {i}", "label": "No"} for i in range(9)))
     assert len(revised.exemplars) == 4
 
 

@@ -29,13 +29,13 @@ def beam_search(task: Task) -> Found:
 
 def next_round(task: Task, past: list[Round], number: int, evaluations: int) -> tuple[Round, int]:
     """Make one round within a number of evaluations; return it and how many it used."""
-    options, seed = task.options, task.room.seed
+    options, seed = task.options, task.context.seed
     beam = past[-1].beam
     proposals, errors = criticise_and_revise(task, [scored.exemplar_set for scored in beam], number)
     known = [scored.exemplar_set for r in past for scored in r.scored]
     revised = moves.new_sets(proposals, known)
     if options.paraphrases:
-        revised = [[*sets, *paraphrase(task.room, sets, options.paraphrases, number)] for sets in revised]
+        revised = [[*sets, *paraphrase(task.context, sets, options.paraphrases, number)] for sets in revised]
     fresh = moves.at_most(revised, options.max_new_sets, stream(seed, "new sets", number))
     kept, scored, used = select(task, beam, fresh, evaluations)
     return (
@@ -46,17 +46,19 @@ def next_round(task: Task, past: list[Round], number: int, evaluations: int) -> 
 
 def criticise_and_revise(task: Task, kept: list[ExemplarSet], number: int) -> tuple[list[Proposal], Mapping[str, int]]:
     """Examine the kept sets, group the failure cases, reflect, revise."""
-    options, room = task.options, task.room
-    cases, errors = moves.find_cases(room, kept, task.minibatch(number))
+    options, context = task.options, task.context
+    cases, errors = moves.find_cases(context, kept, task.minibatch(number))
     groups = [
-        moves.group_cases(c, options.reflections, options.cases_per_reflection, stream(room.seed, "groups", number, s))
+        moves.group_cases(
+            c, options.reflections, options.cases_per_reflection, stream(context.seed, "groups", number, s)
+        )
         for s, c in enumerate(cases)
     ]
     criticisms = [
-        mixed(c, options.reflection_mix, options.cases_per_reflection, stream(room.seed, "mix", number, s))
-        for s, c in enumerate(criticise(room, kept, groups, number, typed=options.typed_feedback))
+        mixed(c, options.reflection_mix, options.cases_per_reflection, stream(context.seed, "mix", number, s))
+        for s, c in enumerate(criticise(context, kept, groups, number, typed=options.typed_feedback))
     ]
-    return revise(room, kept, criticisms, number), errors
+    return revise(context, kept, criticisms, number), errors
 
 
 def select(

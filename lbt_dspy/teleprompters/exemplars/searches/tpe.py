@@ -55,16 +55,16 @@ def tpe_search(task: Task) -> Found:
     The number of trials is the number of evaluations over that of selection examples: a pruned trial costs less, so a
     search costs at most as much as the others, often less. With a shared storage the trials of all processes count.
     """
-    options, room = task.options, task.room
+    options, context = task.options, task.context
     seeds = [task.initial_set()]
-    seeds += [random_set(task.train, options.exemplars, room.label_of, room.seed, i) for i in range(1, SEED_SETS)]
+    seeds += [random_set(task.train, options.exemplars, context.label_of, context.seed, i) for i in range(1, SEED_SETS)]
     desk = Desk(task=task, seeds=seeds)
     initial = tuple(task.score(seeds[:1]))
     rounds = [task.tell(Round(number=0, beam=initial, scored=initial))]
     if options.rounds == 0:
         return Found(rounds=tuple(rounds))
     trials = max(1, task.evaluations // len(task.selection.examples) - 1)
-    shared = SharedStudy(open_storage(options.storage), study_name(task), trials=trials, seed=room.seed)
+    shared = SharedStudy(open_storage(options.storage), study_name(task), trials=trials, seed=context.seed)
     mine: list[ScoredSet] = []
     shared.run(lambda trial: run_trial(desk, trial, mine))
     best = [composed(desk, trial.params, trial.number) for trial in shared.best(options.beam)]
@@ -130,15 +130,15 @@ def composed(desk: Desk, params: Mapping[str, Any], number: int) -> ExemplarSet:
     for i in wanted:
         if i < len(proposals) and proposals[i].revised is not None:
             chosen = merged(task, chosen, start, proposals[i].revised)  # type: ignore[arg-type]
-    rng = stream(task.room.seed, "swaps", params["seed_set"], params["swaps"], wanted)
+    rng = stream(task.context.seed, "swaps", params["seed_set"], params["swaps"], wanted)
     chosen = swapped(task, chosen, params["swaps"], rng)
-    chosen = covering(task.room, chosen, start.exemplars)
+    chosen = covering(task.context, chosen, start.exemplars)
     return ExemplarSet(exemplars=tuple(in_order(task, chosen, params["order"])), origin=f"trial {number}")
 
 
 def merged(task: Task, chosen: list[dspy.Example], start: ExemplarSet, revised: ExemplarSet) -> list[dspy.Example]:
     """Let what a revision brought in take the places of what it took out, where that is still there."""
-    inputs = task.room.inputs_of
+    inputs = task.context.inputs_of
     before, after = {inputs(e) for e in start.exemplars}, {inputs(e) for e in revised.exemplars}
     fresh = [e for e in revised.exemplars if inputs(e) not in before | {inputs(c) for c in chosen}]
     places = [i for i, e in enumerate(chosen) if inputs(e) in before - after]
@@ -150,15 +150,15 @@ def merged(task: Task, chosen: list[dspy.Example], start: ExemplarSet, revised: 
 
 def swapped(task: Task, chosen: list[dspy.Example], swaps: int, rng: np.random.Generator) -> list[dspy.Example]:
     """Let random training examples take the places of random exemplars with the same label."""
-    room, result = task.room, list(chosen)
-    taken = {room.inputs_of(e) for e in chosen}
+    context, result = task.context, list(chosen)
+    taken = {context.inputs_of(e) for e in chosen}
     pool = [task.train[i] for i in rng.permutation(len(task.train))]
     for place in rng.permutation(len(chosen))[:swaps]:
-        label = room.label_of(result[place])
-        fresh = next((e for e in pool if room.label_of(e) == label and room.inputs_of(e) not in taken), None)
+        label = context.label_of(result[place])
+        fresh = next((e for e in pool if context.label_of(e) == label and context.inputs_of(e) not in taken), None)
         if fresh is not None:
             result[place] = fresh
-            taken.add(room.inputs_of(fresh))
+            taken.add(context.inputs_of(fresh))
     return result
 
 
@@ -170,7 +170,7 @@ def in_order(task: Task, exemplars: list[dspy.Example], order: str) -> list[dspy
         return exemplars[::-1]
     queues: dict[str, list[dspy.Example]] = {}
     for exemplar in exemplars:
-        queues.setdefault(task.room.label_of(exemplar), []).append(exemplar)
+        queues.setdefault(task.context.label_of(exemplar), []).append(exemplar)
     if order == "labels in blocks":
         return [e for label in sorted(queues) for e in queues[label]]
     longest = max(map(len, queues.values()))
@@ -179,10 +179,10 @@ def in_order(task: Task, exemplars: list[dspy.Example], order: str) -> list[dspy
 
 def study_name(task: Task) -> str:
     """Name the study by all that decides what a trial means, so that only equal searches share one."""
-    o, room = task.options, task.room
+    o, context = task.options, task.context
     what = (
-        [sorted(map(room.inputs_of, examples)) for examples in (task.train, task.selection.examples)],
-        [lm.model for lm in (room.teacher, *room.students)], room.labels, room.instructions, room.seed,
+        [sorted(map(context.inputs_of, examples)) for examples in (task.train, task.selection.examples)],
+        [lm.model for lm in (context.teacher, *context.students)], context.labels, context.instructions, context.seed,
         [o.exemplars, o.init, o.minibatch, o.reflections, o.cases_per_reflection, o.reflection_mix, o.selection],
     )  # fmt: skip
     return f"lbt-{digest_int(*what):016x}"

@@ -53,7 +53,7 @@ class Memory:
 
     def number_of(self, exemplar: dspy.Example, origin: str) -> int:
         """Return the number of an exemplar, a new one where it is new."""
-        key = (self.task.room.inputs_of(exemplar), self.task.room.label_of(exemplar))
+        key = (self.task.context.inputs_of(exemplar), self.task.context.label_of(exemplar))
         number = self._numbers.setdefault(key, len(self.exemplars))
         if number == len(self.exemplars):
             self.exemplars.append(exemplar)
@@ -70,7 +70,7 @@ class Memory:
 
     def label(self, number: int) -> str:
         """Return the label of an exemplar."""
-        return self.task.room.label_of(self.exemplars[number])
+        return self.task.context.label_of(self.exemplars[number])
 
     def as_set(self, members: frozenset[int], origin: str, rng: np.random.Generator) -> ExemplarSet:
         """Return the set of these members, in random order the first time and in the same order ever after."""
@@ -112,8 +112,8 @@ def utility_search(task: Task) -> Found:
     for number in range(options.rounds + 1):
         proposals, errors = renew(task, memory, number) if number else ([], {})
         share = budget * (number + 1) // (options.rounds + 1)
-        while (room := (share - used) // exam) > 0:
-            sets = propose(task, memory, number, draws)[:room]
+        while (context := (share - used) // exam) > 0:
+            sets = propose(task, memory, number, draws)[:context]
             done, cost, draws = examine(task, memory, sets, draws, random=number == 0)
             scored += done
             used += cost
@@ -133,7 +133,7 @@ def fill_pool(task: Task, memory: Memory, first: ExemplarSet) -> None:
     """Begin with the initial set and a balanced draw of training examples."""
     size = max(task.options.pool, 2 * task.options.exemplars)
     memory.admit(first.exemplars, first.origin)
-    start = balanced(task.train, size, task.room.label_of, stream(task.room.seed, "pool"))
+    start = balanced(task.train, size, task.context.label_of, stream(task.context.seed, "pool"))
     memory.admit(start[: max(0, size - len(memory.pool))], "training set")
 
 
@@ -159,7 +159,7 @@ def propose(task: Task, memory: Memory, number: int, draw: int) -> list[Exemplar
     values = memory.values() if number else None
     sets: dict[frozenset[int], ExemplarSet] = {}
     for place in range(SETS_PER_DRAW):
-        rng = stream(task.room.seed, "propose", draw, place)
+        rng = stream(task.context.seed, "propose", draw, place)
         sampled = rng.random(len(memory.exemplars)) if values is None else values.sample(rng, WIDTH)
         members = compose(memory, sampled, task.options.exemplars, rng)
         sets.setdefault(members, memory.as_set(members, f"round {number}, draw {draw}, set {place + 1}", rng))
@@ -183,7 +183,7 @@ def compose(
 def promising(task: Task, memory: Memory, most: int) -> list[ExemplarSet]:
     """Return the sets with the largest sums of values, the best one that the pool allows among them."""
     values = memory.values().mean
-    rng = stream(task.room.seed, "best", memory.credit.scored)
+    rng = stream(task.context.seed, "best", memory.credit.scored)
     best = compose(memory, values, task.options.exemplars, rng)
     memory.as_set(best, f"best of the pool after {memory.credit.scored} exams", rng)
     ranked = sorted(memory.sets, key=lambda members: -float(values[list(members)].sum()))
@@ -209,15 +209,15 @@ def renew(task: Task, memory: Memory, number: int) -> tuple[list[Proposal], dict
     keep = {memory.number_of(exemplar, "") for exemplar in best[0].exemplars}
     written = [e for p in proposals if p.revised is not None for e in p.revised.exemplars]
     cases = [case.example for p in proposals for case in p.cases]
-    room = max(1, len(memory.pool) // RENEWED)
+    context = max(1, len(memory.pool) // RENEWED)
     before = list(memory.pool)
     origin = f"round {number}"
     fresh = [
         *memory.admit(written, f"{origin}, written by the teacher"),
         *memory.admit(cases, f"{origin}, failure case"),
     ]
-    memory.pool = before + fresh[:room]
-    for newcomer in fresh[:room]:
+    memory.pool = before + fresh[:context]
+    for newcomer in fresh[:context]:
         leavers = [i for i in before if i not in keep and memory.label(i) == memory.label(newcomer)]
         if leavers:
             worst = min(leavers, key=lambda i: values[i])
