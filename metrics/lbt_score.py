@@ -87,6 +87,20 @@ class LbTScore(SittingOptions, PaidBy):
 
     Raises:
         UserError: An option is out of bounds.
+
+    Example:
+        >>> import dspy
+        >>> from lbt_dspy import Fixed
+        >>> from lbt_dspy.metrics import LbTScore
+        >>> from lbt_dspy.testing import scripted_lm
+        >>> def learn(inputs, lessons, seed):  # does as the lesson does
+        ...     return {"reasoning": "as shown", "answer": "42" if lessons[-1]["reasoning"] == "carried" else "32"}
+        >>> bank = [dspy.Example(question="15 + 27", answer="42").with_inputs("question")]
+        >>> program = dspy.ChainOfThought("question -> answer")
+        >>> metric = LbTScore(program, exam_students=[scripted_lm(learn)], exam=Fixed(bank))
+        >>> question = dspy.Example(question="13 + 18").with_inputs("question")  # nobody knows its answer
+        >>> [metric(question, dspy.Prediction(reasoning=r, answer=a)) for r, a in (("carried", "31"), ("added", "21"))]
+        [1.0, 0.0]
     """
 
     program: dspy.Module

@@ -1,5 +1,7 @@
 """The code of the README and of the docs runs as it stands."""
 
+import doctest
+import io
 import json
 import re
 import shlex
@@ -8,12 +10,15 @@ import sys
 import pytest
 from conftest import ROOT
 
+from lbt_dspy import Examiner, LbTDPO, LbTExemplars, LbTRerank
 from lbt_dspy.benchmarks.cli import compare as compare_runs
 from lbt_dspy.benchmarks.cli import parser, predict
 from lbt_dspy.benchmarks.cli.main import main
 from lbt_dspy.benchmarks.shared.format import comparison_cells
 from lbt_dspy.benchmarks.studies.race.results import report as race_report
 from lbt_dspy.errors import UserError
+from lbt_dspy.metrics import LbTScore
+from lbt_dspy.testing import scripted_lm
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -153,3 +158,14 @@ def test_the_readme_says_how_fast_exams_are_held():
         figures = f"{row['sittings_per_s']:,.0f} | {cpu:.2f} | {ratio:.1f}x"
         assert f"| `{client}` | " in readme
         assert f" | {figures} |" in readme
+
+
+@pytest.mark.parametrize(
+    "shown", [LbTExemplars, LbTRerank, LbTDPO, LbTScore, Examiner, scripted_lm], ids=lambda shown: shown.__name__
+)
+def test_examples_of_docstrings_print_what_they_say(shown):
+    tests = [test for test in doctest.DocTestFinder(recurse=False).find(shown, shown.__name__) if test.examples]
+    assert tests
+    for test in tests:
+        said = io.StringIO()
+        assert not doctest.DocTestRunner().run(test, out=said.write).failed, said.getvalue()

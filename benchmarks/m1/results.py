@@ -44,7 +44,6 @@ def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) ->
         "exam_sizes": exam_sizes(runner),
         "dropped": dict(runner.task.dropped),
         "sandbox": runner.task.sandbox,
-        "selection": settings.selection,
         **{name: getattr(settings, name) for name in REPORTED},
     }
     sections = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import dspy
 
@@ -22,6 +23,7 @@ from lbt_dspy.benchmarks.m1.rows import (
     way_of,
 )
 from lbt_dspy.benchmarks.m1.settings import ALL, RerankSettings
+from lbt_dspy.benchmarks.shared.words import words_of
 from lbt_dspy.benchmarks.tasks.answering import AnswerTask, worked
 from lbt_dspy.benchmarks.tasks.classroom.task import classroom_task
 from lbt_dspy.benchmarks.tasks.code.answering import code_task
@@ -30,8 +32,6 @@ from lbt_dspy.benchmarks.tasks.math.task import check_variants, load_math
 from lbt_dspy.benchmarks.tasks.names import CLASSROOM, CODE
 from lbt_dspy.errors import NoAnswerError, UserError
 from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
-from lbt_dspy.exam.schedules import ScheduleName
-from lbt_dspy.exam.sitting.evidence import MarkName
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.ledger.programs import in_threads
@@ -40,13 +40,21 @@ from lbt_dspy.metrics.math.answer import MathAnswer
 from lbt_dspy.programs.math import math_program
 from lbt_dspy.teleprompters.rerank.lessons import NoLesson, SampledLesson
 from lbt_dspy.teleprompters.rerank.optimizer import LbTRerank
-from lbt_dspy.teleprompters.rerank.options import SelectionName
+from lbt_dspy.teleprompters.rerank.options import RerankOptions
 from lbt_dspy.teleprompters.rerank.program import RerankedProgram
 from lbt_dspy.teleprompters.rerank.records import Reranking
 
 T = TypeVar("T")
 Lessons = Sequence[SampledLesson | NoLesson]
 QUESTIONS_AT_ONCE = 32
+MADE_OF_NAMES = ("exam", "config")
+"""Options that are named otherwise on the command line than they are given to the optimiser."""
+SHARED = tuple(
+    f.name
+    for f in dataclasses.fields(RerankOptions)
+    if f.name in words_of(RerankSettings) and f.name not in MADE_OF_NAMES
+)
+"""Options that go to the optimiser as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,13 +146,10 @@ class RerankRunner:
         s = self.settings
         program = task.program.deepcopy()
         program.set_lm(self.teacher)
+        shared = {name: getattr(s, name) for name in SHARED} | {"schedule": self.schedule_of(s.selection)}
         return LbTRerank(
-            exam_students=self.students, exam=maker_of(s, task), grader=task.grader, rationales=s.rationales,
-            sittings=s.sittings, mark=cast(MarkName, s.mark), selection=cast(SelectionName, s.selection),
-            schedule=cast(ScheduleName, self.schedule_of(s.selection)),
-            delta=s.delta, gate=s.gate, in_flight=s.in_flight, choices=s.choices, temperature=s.temperature,
-            config={"temperature": s.temperature}, predictor=task.predictor, adapter=task.adapter, ledger=self.ledger,
-            seed=seed,
+            exam_students=self.students, exam=maker_of(s, task), grader=task.grader, predictor=task.predictor,
+            config={"temperature": s.temperature}, adapter=task.adapter, ledger=self.ledger, seed=seed, **shared,
         ).compile(program)  # fmt: skip
 
     def schedule_of(self, name: str) -> str:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from lbt_dspy.benchmarks.shared.models import models_of
-from lbt_dspy.benchmarks.shared.words import HINT, check_words, given, word
+from lbt_dspy.benchmarks.shared.words import HINT, check_words, given, word, words_of
 from lbt_dspy.benchmarks.tasks.names import ANSWERED, CLASSROOM, CLASSROOM_STUDENT, CLASSROOM_TEACHER, CODE
 from lbt_dspy.errors import UserError, check_choice
+from lbt_dspy.exam.names import MarkName, ScheduleName, SelectionName
 
 METHOD = "m1"
 ALL = "all"
 """The full exam, from whose journal the other schedules are replayed: what they would have paid for, and answered."""
 EXAMS = ("variants", "nearest", "same-kind", "fixed")
-SELECTIONS = ("sum", "max", "avg")
-SCHEDULES = ("full", "lossless", "confident", ALL)
-MARKS = ("grade", "evidence")
+SELECTIONS = tuple(name for name in get_args(SelectionName) if name != "maj")
+SCHEDULES = (*get_args(ScheduleName), ALL)
+MARKS = get_args(MarkName)
 OWN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     CLASSROOM: {
         "teacher": CLASSROOM_TEACHER, "students": (CLASSROOM_STUDENT,), "schedule": ALL, "in_flight": 1, "delta": 0.01,
@@ -101,10 +102,8 @@ class RerankSettings:
         return OWN_DEFAULTS.get(self.task, {})
 
 
-REPORTED = (
-    "rationales", "exam_problems", "sittings", "gate", "in_flight", "limit", "debug_rounds", "exam", "mark", "schedule",
-    "delta", "temperature", "choices",
-)  # fmt: skip
+NOT_REPORTED = ("teacher", "students", "config", "data", "seeds")
+REPORTED = tuple(name for name in words_of(RerankSettings) if name not in NOT_REPORTED)
 """Options that results.json repeats."""
 
 

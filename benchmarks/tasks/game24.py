@@ -45,7 +45,7 @@ class Game24:
     """
 
     def __init__(self, field: str = "answer") -> None:
-        self.field = field
+        self.field = self.reference = field
 
     def grade(self, expected: dspy.Example, output: Mapping[str, Any]) -> Mark:
         """Evaluate the expression exactly.

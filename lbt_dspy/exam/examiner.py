@@ -11,7 +11,7 @@ import dspy
 
 from lbt_dspy.dspy_private import input_names
 from lbt_dspy.errors import UserError
-from lbt_dspy.exam.grading import Grader
+from lbt_dspy.exam.grading import Grader, reference_of
 from lbt_dspy.exam.likelihood import ASK
 from lbt_dspy.exam.marking import Marker
 from lbt_dspy.exam.options import SittingOptions
@@ -66,6 +66,18 @@ class Examiner(SittingOptions, PaidBy):
     Raises:
         UserError: The predictor's name is unknown or missing, an option is out of bounds, or probabilities or evidence
             are asked of a larger program.
+
+    Example:
+        >>> import dspy
+        >>> from lbt_dspy import ExactMatch, Exam, Examiner, ExamProblem
+        >>> from lbt_dspy.testing import scripted_lm
+        >>> student = scripted_lm(lambda inputs, lessons, seed: {"answer": lessons[-1]["answer"] if lessons else "?"})
+        >>> lesson = dspy.Example(question="The capital of Peru?", answer="Lima").with_inputs("question")
+        >>> problem = dspy.Example(question="And where is its government?", answer="Lima").with_inputs("question")
+        >>> exams = [Exam(material=material, problems=[ExamProblem(example=problem)]) for material in ((), (lesson,))]
+        >>> examiner = Examiner(dspy.Predict("question -> answer"), grader=ExactMatch("answer"))
+        >>> [reports[0].sittings[0][0].mark.value for reports in examiner.examine(exams, [student])]
+        [0.0, 1.0]
     """
 
     program: dspy.Module
@@ -216,7 +228,7 @@ class Examiner(SittingOptions, PaidBy):
                 text is, where marks are by evidence.
         """
         inputs = list(self.examined.signature.input_fields) if self._alone else []
-        answer = getattr(self.grader, "reference", getattr(self.grader, "field", None))
+        answer = reference_of(self.grader)
         for problem in problems:
             example = problem.example
             given = input_names(example) or set()

@@ -14,6 +14,11 @@ from lbt_dspy.types import Mark
 class Grader(Protocol):
     """Grades answers. Thread-safe; never raises for a bad answer."""
 
+    field: str
+    """The output field that is graded: the answer, where a program is not told which it is."""
+    reference: str
+    """The field of `expected` with what answers are compared with; often the same. Exam problems must have it."""
+
     def grade(self, expected: dspy.Example, output: Mapping[str, Any]) -> Mark:
         """Return the mark, in [0, 1], of the output fields of one sitting; `expected` holds the reference."""
 
@@ -29,7 +34,7 @@ class ExactMatch:
     """
 
     def __init__(self, field: str) -> None:
-        self.field = field
+        self.field = self.reference = field
 
     def grade(self, expected: dspy.Example, output: Mapping[str, Any]) -> Mark:
         """Compare the field with the reference."""
@@ -45,3 +50,9 @@ class ExactMatch:
             known = ", ".join(map(str, output.keys())) or "nothing"
             raise UserError(f"the program's prediction has no field {self.field!r}, only {known}; return it too")
         return str(output[self.field]).strip().casefold() or None
+
+
+def reference_of(grader: object) -> str | None:
+    """Return the field of a grader's references; `None`: it does not say."""
+    found = getattr(grader, "reference", None) or getattr(grader, "field", None)
+    return None if found is None else str(found)

@@ -9,7 +9,8 @@ from typing import Any
 import dspy
 
 from lbt_dspy.errors import check_at_least
-from lbt_dspy.exam.sitting.evidence import SCALE, MarkName, check_mark, check_one_sitting
+from lbt_dspy.exam.names import MarkName
+from lbt_dspy.exam.sitting.evidence import SCALE, check_mark, check_one_sitting
 
 SITTINGS = 3
 """Of each student on each exam problem, as in the paper."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import dspy
 
 from lbt_dspy.errors import LbTError
@@ -108,13 +107,14 @@ def resumes_without_a_call(case: Case, folder: Path) -> None:
 
 
 def pickles(case: Case, folder: Path) -> None:
-    """A compiled program survives a pickle without its LM, which is set again."""
+    """A compiled program, saved as a whole without its LM, which is set again, answers the same."""
     with _ledger(folder) as ledger:
         compiled = _compile(case, ledger, folder)
         expected = _answer(compiled, case)
     lms = {name: predictor.lm for name, predictor in compiled.named_predictors()}
     compiled.set_lm(None)
-    loaded = cloudpickle.loads(cloudpickle.dumps(compiled))
+    compiled.save(folder / "whole", save_program=True)
+    loaded = dspy.load(folder / "whole", allow_pickle=True)
     for name, predictor in loaded.named_predictors():
         predictor.lm = lms[name]
     _equal(expected, _answer(loaded, case), "a program before and after a pickle")

@@ -67,7 +67,7 @@ class MathAnswer:
     """
 
     def __init__(self, field: str = "answer") -> None:
-        self.field = field
+        self.field = self.reference = field
 
     def grade(self, expected: dspy.Example, output: Mapping[str, Any]) -> Mark:
         """Compare the field with the reference.

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import dspy
 
@@ -22,6 +23,7 @@ from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.metrics.labels import LabelMetric, default_metric
 from lbt_dspy.sampling import balanced, stream
+from lbt_dspy.teleprompters.exemplars.choices import SearchName
 from lbt_dspy.teleprompters.exemplars.limits import LEAST_SCORINGS, limits_of
 from lbt_dspy.teleprompters.exemplars.moves import random_set
 from lbt_dspy.teleprompters.exemplars.optimizer import LbTExemplars
@@ -67,7 +69,9 @@ class Stable:
 
     def optimizer(self, search: str, calls: int | None = None) -> LbTExemplars:
         """Return the optimiser with its defaults, within a number of model calls."""
-        plain = LbTExemplars(metric=self.metric, exam_students=self.students, search=search, seed=self.seed)
+        plain = LbTExemplars(
+            metric=self.metric, exam_students=self.students, search=cast(SearchName, search), seed=self.seed
+        )
         if calls is None:
             return plain
         limits = limits_of(plain, self.selection)

@@ -3,7 +3,7 @@
 from lbt_dspy.exam.schedules.confident import Confident
 from lbt_dspy.exam.schedules.full import Full
 from lbt_dspy.exam.schedules.lossless import Lossless
-from lbt_dspy.exam.schedules.schedule import Schedule, ScheduleName, make_schedule
+from lbt_dspy.exam.schedules.schedule import Schedule, make_schedule
 from lbt_dspy.exam.schedules.table import Candidate, Cell, ExamTable
 
 __all__ = [
@@ -14,6 +14,5 @@ __all__ = [
     "Full",
     "Lossless",
     "Schedule",
-    "ScheduleName",
     "make_schedule",
 ]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, get_args
+from typing import Protocol, get_args
 
 from lbt_dspy.errors import UserError, check_choice
+from lbt_dspy.exam.names import ScheduleName
 from lbt_dspy.exam.schedules.confident import Confident
 from lbt_dspy.exam.schedules.full import FULL, Full
 from lbt_dspy.exam.schedules.lossless import Lossless
 from lbt_dspy.exam.schedules.table import Cell, ExamTable
 from lbt_dspy.exam.selection import RULES
-
-ScheduleName = Literal["full", "lossless", "confident"]
 
 
 class Schedule(Protocol):

@@ -11,11 +11,12 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import dspy
 
 from lbt_dspy.errors import UserError, check_choice
+from lbt_dspy.exam.names import MarkName
 from lbt_dspy.exam.render import Renderer
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.calls import Prefix, ScoreCall, Terms, score_call
@@ -28,7 +29,6 @@ from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Reply, Seat, Sit
 if TYPE_CHECKING:
     from lbt_dspy.types import Material
 
-MarkName = Literal["grade", "evidence"]
 MARKS = get_args(MarkName)
 SCALE = 0.1
 """Of the gain, in nats per token: a gain of so much has the mark .73, twice as much .88. See docs/m1.md."""

@@ -54,6 +54,28 @@ class LbTDPO(DPOOptions, Teleprompter):  # type: ignore[misc]
 
     Raises:
         UserError: An option is out of bounds, or what training needs is not installed.
+
+    Example:
+        >>> import dspy, tempfile
+        >>> from lbt_dspy import Fixed, LbTDPO
+        >>> from lbt_dspy.testing import scripted_lm
+        >>> def teach(inputs, lessons, seed):  # most of its lessons forget to carry the one
+        ...     way, answer = ("carried", "31") if seed % 3 == 0 else ("added", "21")
+        ...     return {"reasoning": way, "answer": answer}
+        >>> def learn(inputs, lessons, seed):  # does as the lesson does
+        ...     return {"reasoning": "as shown", "answer": "42" if lessons[-1]["reasoning"] == "carried" else "32"}
+        >>> teacher, student = scripted_lm(teach, "teacher"), scripted_lm(learn, "student")
+        >>> bank = [dspy.Example(question="15 + 27", answer="42").with_inputs("question")]
+        >>> program = dspy.ChainOfThought("question -> answer")
+        >>> program.set_lm(teacher)
+        >>> problems = [dspy.Example(question="13 + 18", answer="31").with_inputs("question")]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     optimiser = LbTDPO(
+        ...         exam_students=[student], exam=Fixed(bank), rationales=12, folder=folder, export_only=True
+        ...     )
+        ...     card = optimiser.optimize(program, trainset=problems).rounds[0].card
+        >>> card["pairs"], card["chosen_wrong"]
+        (1, 0.0)
     """
 
     def compile(

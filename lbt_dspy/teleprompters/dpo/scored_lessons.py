@@ -9,6 +9,7 @@ from typing import NamedTuple
 import dspy
 
 from lbt_dspy.errors import NoAnswerError, UserError
+from lbt_dspy.exam.grading import reference_of
 from lbt_dspy.exam.render import Renderer, current_adapter
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.programs import in_threads
@@ -83,7 +84,7 @@ def _scored(program: RerankedProgram, name: str, example: dspy.Example, record: 
     predictor = program.lesson_predictor
     renderer = Renderer(predictor.signature, current_adapter(program.options.adapter))
     lesson = dspy.Example(**record.lesson).with_inputs(*predictor.signature.input_fields)
-    reference = getattr(program.grader, "reference", getattr(program.grader, "field", None))
+    reference = reference_of(program.grader)
     known = reference is not None and example.get(reference) not in (None, "", (), [])
     answered = {program.answer_field: record.answer}
     return ScoredLesson(

@@ -14,6 +14,7 @@ import dspy
 from lbt_dspy.dspy_private import set_compiled
 from lbt_dspy.errors import NoAnswerError, UserError
 from lbt_dspy.intervals import Estimate, paired_means
+from lbt_dspy.exam.grading import reference_of
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.ledger.programs import all_predictors, in_threads
@@ -135,7 +136,7 @@ def tune(
 
 def check_references(program: RerankedProgram, valset: Sequence[dspy.Example]) -> None:
     """Raise `UserError` unless all problems of a valset have what the grader compares answers with."""
-    reference = getattr(program.grader, "reference", getattr(program.grader, "field", None))
+    reference = reference_of(program.grader)
     lacking = next((example for example in valset if reference is not None and reference not in example), None)
     if lacking is not None:
         start = str(next(iter(lacking.inputs().values()), ""))[:60]

@@ -103,6 +103,20 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
 
     Raises:
         UserError: An option is out of bounds, or the chosen search would not use it.
+
+    Example:
+        >>> import dspy
+        >>> from lbt_dspy import LbTExemplars, classification
+        >>> from lbt_dspy.lms.embedded import embedded_lm
+        >>> from lbt_dspy.metrics import Accuracy
+        >>> texts = {"Yes": ("kind day", "calm song", "sweet soup"), "No": ("sour soup", "dull day", "harsh song")}
+        >>> train = [dspy.Example(text=t, label=l).with_inputs("text") for l, found in texts.items() for t in found]
+        >>> program = dspy.Predict(classification("Is it good?", ("Yes", "No")))
+        >>> program.lm = embedded_lm("embedded/teacher")  # a statistical model; any dspy.LM will do
+        >>> optimiser = LbTExemplars(metric=Accuracy(("Yes", "No")), exam_students=["embedded/words"], exemplars=4)
+        >>> compiled = optimiser.compile(program, trainset=train)
+        >>> len(compiled.demos), compiled(text="a kind song").label
+        (4, 'Yes')
     """
 
     def compile(

@@ -67,6 +67,24 @@ class LbTRerank(RerankOptions, Teleprompter):  # type: ignore[misc]
 
     Raises:
         UserError: An option is out of bounds.
+
+    Example:
+        >>> import dspy
+        >>> from lbt_dspy import ExactMatch, Fixed, LbTRerank
+        >>> from lbt_dspy.testing import scripted_lm
+        >>> def teach(inputs, lessons, seed):  # most of its lessons forget to carry the one
+        ...     way, answer = ("carried", "31") if seed % 3 == 0 else ("added", "21")
+        ...     return {"reasoning": way, "answer": answer}
+        >>> def learn(inputs, lessons, seed):  # does as the lesson does
+        ...     return {"reasoning": "as shown", "answer": "42" if lessons[-1]["reasoning"] == "carried" else "32"}
+        >>> teacher, student = scripted_lm(teach, "teacher"), scripted_lm(learn, "student")
+        >>> bank = [dspy.Example(question="15 + 27", answer="42").with_inputs("question")]
+        >>> program = dspy.ChainOfThought("question -> answer")
+        >>> program.set_lm(teacher)
+        >>> reranked = LbTRerank(exam_students=[student], exam=Fixed(bank), rationales=12).compile(program)
+        >>> found = reranked(question="13 + 18")
+        >>> found.answer, found.lbt_score, found.exam.overturned
+        ('31', 1.0, True)
     """
 
     def compile(

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import dspy
 
 from lbt_dspy.errors import UserError, check_at_least, check_choice
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.makers import ExamMaker
+from lbt_dspy.exam.names import ScheduleName, SelectionName
 from lbt_dspy.exam.options import SittingOptions
-from lbt_dspy.exam.schedules.schedule import Schedule, ScheduleName, make_schedule, schedule_of
+from lbt_dspy.exam.schedules.schedule import Schedule, make_schedule, schedule_of
 from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.ledger.own import PaidBy
 from lbt_dspy.sampling import ROLLOUTS
-
-SelectionName = Literal["sum", "max", "avg", "maj"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
