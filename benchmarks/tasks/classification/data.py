@@ -16,7 +16,6 @@ from lbt_dspy.benchmarks.tasks.classification.task import ClassificationTask, Pa
 from lbt_dspy.benchmarks.tasks.tables import Row, from_hub, nearest, parse_json_lines
 from lbt_dspy.errors import UserError
 
-TASKS = ("fallacy", "liar")
 HUB = "hf"
 HELD_OUT = ("test", "dev")
 Rows = dict[str, list[Row]]

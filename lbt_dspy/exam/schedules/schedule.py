@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, get_args
 
 from lbt_dspy.errors import UserError, check_choice
@@ -31,6 +31,14 @@ class Schedule(Protocol):
         """Return the chosen answer; before `next` came back empty, the best guess."""
 
 
+MADE: Mapping[str, Callable[[float, int], Schedule]] = {
+    FULL: lambda delta, seed: Full(),
+    "lossless": lambda delta, seed: Lossless(),
+    "confident": lambda delta, seed: Confident(delta=delta, seed=seed) if delta else Lossless(),
+}
+"""By name: from its risk and its seed."""
+
+
 def make_schedule(name: str, *, delta: float = 0.05, seed: int = 0, selection: str) -> Schedule:
     """Return a schedule by name.
 
@@ -50,9 +58,7 @@ def make_schedule(name: str, *, delta: float = 0.05, seed: int = 0, selection: s
         raise UserError(f"delta must be at least 0 and less than 0.5 but got {delta!r}; 0 is the schedule lossless")
     if name == "confident" and selection == "max":
         raise UserError("schedule confident is for selection sum or avg but got 'max'; take lossless")
-    if name == FULL:
-        return Full()
-    return Confident(delta=delta, seed=seed) if name == "confident" and delta else Lossless()
+    return MADE[name](delta, seed)
 
 
 def schedule_of(given: object) -> Schedule:

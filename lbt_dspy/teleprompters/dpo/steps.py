@@ -13,8 +13,8 @@ import dspy
 
 from lbt_dspy.dspy_private import set_compiled
 from lbt_dspy.errors import NoAnswerError, UserError
-from lbt_dspy.intervals import Estimate, paired_means
 from lbt_dspy.exam.grading import reference_of
+from lbt_dspy.intervals import Estimate, paired_means
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.ledger.programs import all_predictors, in_threads
