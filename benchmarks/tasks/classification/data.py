@@ -47,7 +47,7 @@ def load_data(task: str, source: str | None, filters: Iterable[str]) -> Labelled
     Raises:
         UserError: The data is missing or unfit.
     """
-    module = importlib.import_module(f"lbt_dspy.benchmarks.{task}")
+    module = importlib.import_module(f"lbt_dspy.benchmarks.tasks.classification.{task}")
     definition: ClassificationTask = module.TASK
     if source is None and module.SHIPPED is None:
         raise UserError(f"the task {task} ships no data; give --data DIR with train.jsonl and test.jsonl, or hf")
