@@ -34,7 +34,7 @@ def hold_exam(
         examiner: Holds the sittings.
         table: Of the lessons, all cells open.
         materials: What is read for each lesson of the table.
-        problems: The exam, the same for all lessons.
+        problems: The exam, the same for all lessons; without any the schedule is not asked.
         students: Who sits it.
         schedule: Says which cells are asked next, and when to stop.
         in_flight: Most cells asked at a time, at least 1. The full exam waits for no mark, so it is asked all at once.
@@ -44,7 +44,7 @@ def hold_exam(
         BudgetSpentError: The next call could exceed the budget.
     """
     held: dict[Cell, Sitting] = {}
-    while cells := schedule.next(table, in_flight if schedule.waits else table.open):
+    while problems and (cells := schedule.next(table, in_flight if schedule.waits else table.open)):
         seats = [
             Seat(materials[cell.lesson], students[cell.student], problems[cell.problem], cell.sitting) for cell in cells
         ]
