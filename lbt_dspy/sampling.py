@@ -32,7 +32,7 @@ def rollout_seed(seed: int, rollout: int) -> int:
     """Return the request seed of one rollout: its number in the low 16 bits, `seed` modulo 2**15 above; 31 bits in all.
 
     Args:
-        seed: Of the run.
+        seed: The seed of the run, at least 0.
         rollout: Number of the sample, in [0, 2**16).
     """
     return (seed % 2**15) * ROLLOUTS + rollout

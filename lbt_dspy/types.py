@@ -68,7 +68,7 @@ class Exam:
 
 
 class Seat(NamedTuple):
-    """One sitting to come: who is asked what, after reading which material, and for the how-manieth time."""
+    """One sitting to come: which student is asked which problem, after which material, and the sitting's number."""
 
     material: Material
     student: dspy.LM

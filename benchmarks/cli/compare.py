@@ -5,15 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lbt_dspy.benchmarks.shared.parser import OneLineParser, command_name
+from lbt_dspy.benchmarks.shared.words import add_words, parsed, word
 from lbt_dspy.benchmarks.tasks.tables import nearest, some
 from lbt_dspy.errors import UserError
 
 Results = Mapping[str, Any]
 KEYS = {"task", "method", "models", "settings", "seeds", "results"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """Which runs are compared."""
+
+    a: str = field(metadata=word("the results.json of one run, or its folder", "A.JSON", positional=True))
+    b: str = field(metadata=word("the results.json of the other", "B.JSON", positional=True))
+    rows: str | None = field(
+        default=None, metadata=word("only these rows", "ROW,ROW", shown="default: all that both have")
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,17 +37,16 @@ def parser() -> argparse.ArgumentParser:
         description="Compare two runs on the same held-out examples: for each row its value in both and the paired "
         "difference, with intervals.",
     )
-    p.add_argument("a", metavar="A.JSON", help="the results.json of one run, or its folder")
-    p.add_argument("b", metavar="B.JSON", help="the results.json of the other")
-    p.add_argument("--rows", metavar="ROW,ROW", help="only these rows (all that both have)")
+    add_words(p, CompareOptions, {}, known=set())
     return p
 
 
-def execute(args: argparse.Namespace) -> int:
-    """Print the comparison."""
-    a, b = read_results(args.a), read_results(args.b)
+def execute(words: Sequence[str]) -> int:
+    """Print the comparison; return the exit code."""
+    options = parsed(parser(), CompareOptions, words)
+    a, b = read_results(options.a), read_results(options.b)
     check_comparable(a, b)
-    rows = chosen_rows(a, b, args.rows)
+    rows = chosen_rows(a, b, options.rows)
     from rich import box
     from rich.table import Table
 
@@ -48,7 +60,7 @@ def execute(args: argparse.Namespace) -> int:
         table.add_column(heading, justify="right" if i else "left", overflow="fold")
     for row in rows:
         table.add_row(row, *cells_of(a, b, row))
-    out.print(f"A: {args.a}\nB: {args.b}")
+    out.print(f"A: {options.a}\nB: {options.b}")
     out.print(table)
     positive = a["settings"].get("positive")
     what = name if positive is None else f"{name} (of {positive!r})"

@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if words and words[0] in COMMANDS:
             command = importlib.import_module(COMMANDS[words[0]])
-            return int(command.execute(command.parser().parse_args(words[1:])))
+            return int(command.execute(words[1:]))
         return _run(words)
     except LbTError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -35,10 +35,11 @@ def _run(words: list[str]) -> int:
     from lbt_dspy.benchmarks.cli.parser import parser
     from lbt_dspy.benchmarks.cli.settings import settings_of
     from lbt_dspy.benchmarks.shared.run_options import run_options
+    from lbt_dspy.benchmarks.shared.words import CommandLine
 
-    args = parser(words).parse_args(words)
-    settings = settings_of(args)
-    options = run_options(args, settings.task)
+    line = CommandLine.of(parser(words).parse_args(words))
+    settings = settings_of(line)
+    options = run_options(line, settings.task, getattr(settings, "storage", None))
     from lbt_dspy.benchmarks.cli.running import execute
 
     return execute(settings, options)

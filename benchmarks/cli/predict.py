@@ -5,15 +5,40 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbt_dspy.benchmarks.shared.parser import OneLineParser, command_name
-from lbt_dspy.benchmarks.shared.run_options import CLIENT_HELP
+from lbt_dspy.benchmarks.shared.run_options import CLIENT_HELP, DEFAULT_WORKERS
+from lbt_dspy.benchmarks.shared.words import add_words, parsed, word
 from lbt_dspy.benchmarks.tasks.tables import ENDINGS, check_columns, columns_of, ending_of, read_file, writer_for
 from lbt_dspy.errors import UserError, check_at_least, check_choice
 from lbt_dspy.lms.config import CLIENTS
 
 COLUMN = "prediction"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """What is answered, by which model, and where it is written."""
+
+    program_file: str = field(metadata=word("the program.json of a run", "PROGRAM.JSON", positional=True))
+    file: str = field(metadata=word("CSV, JSONL or Parquet file with the run's text columns", "FILE", positional=True))
+    out: str | None = field(
+        default=None,
+        metadata=word("where to write, by its ending", "FILE", shown="default: CSV on standard output"),
+    )
+    teacher: str | None = field(
+        default=None, metadata=word("the model that answers", "NAME", shown="default: the run's")
+    )
+    config: str | None = field(default=None, metadata=word("a LiteLLM YAML whose model names may be used", "FILE"))
+    program: str | None = field(default=None, metadata=word("your program, when the run had one", "MODULE:NAME"))
+    max_calls: int | None = field(default=None, metadata=word("stop before call N + 1 (exit code 3)"))
+    max_cost: float | None = field(default=None, metadata=word("stop before more could be spent (exit code 3)", "USD"))
+    workers: int = field(default=DEFAULT_WORKERS, metadata=word("requests in flight", least=1))
+    client: str = field(default="auto", metadata=word(CLIENT_HELP, "NAME", choices=CLIENTS, shown="default auto"))
+    quiet: bool = field(default=False, metadata=word("no progress", ""))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,25 +51,16 @@ def parser() -> argparse.ArgumentParser:
         "labels, F1 and accuracy are printed too.",
         epilog="Exit codes: 0 done, 2 a mistake in the call, 3 budget spent (what is known is written), 1 all else.",
     )
-    p.add_argument("program_file", metavar="PROGRAM.JSON", help="the program.json of a run")
-    p.add_argument("file", metavar="FILE", help="CSV, JSONL or Parquet file with the run's text columns")
-    p.add_argument("--out", metavar="FILE", help="where to write, by its ending (default: CSV on standard output)")
-    p.add_argument("--teacher", metavar="NAME", help="the model that answers (default: the run's)")
-    p.add_argument("--config", metavar="FILE", help="a LiteLLM YAML whose model names may be used")
-    p.add_argument("--program", metavar="MODULE:NAME", help="your program, when the run had one")
-    p.add_argument("--max-calls", metavar="N", type=int, help="stop before call N + 1 (exit code 3)")
-    p.add_argument("--max-cost", metavar="USD", type=float, help="stop before more could be spent (exit code 3)")
-    p.add_argument("--workers", metavar="N", type=int, default=8, help="requests in flight (8)")
-    p.add_argument("--client", metavar="NAME", default="auto", help=CLIENT_HELP)
-    p.add_argument("--quiet", action="store_true", help="no progress")
+    add_words(p, PredictOptions, {}, known=set())
     return p
 
 
-def execute(args: argparse.Namespace) -> int:
-    """Check everything before any call, then predict."""
-    check_at_least("--workers", args.workers, 1, "1 asks one call after the other")
-    check_choice("--client", args.client, CLIENTS)
-    _check_out(args.out)
+def execute(words: Sequence[str]) -> int:
+    """Check everything before any call, then predict; return the exit code."""
+    options = parsed(parser(), PredictOptions, words)
+    check_at_least("--workers", options.workers, 1, "1 asks one call after the other")
+    check_choice("--client", options.client, CLIENTS)
+    _check_out(options.out)
     from lbt_dspy.benchmarks.cli.predictions import Predictor, Report, compiled_program
     from lbt_dspy.benchmarks.cli.running import RETRIES, check_prices
     from lbt_dspy.benchmarks.shared.program_record import read_program
@@ -54,29 +70,29 @@ def execute(args: argparse.Namespace) -> int:
     from lbt_dspy.ledger.progress import Progress
     from lbt_dspy.lms.roles import LMRoles
 
-    budget = Budget(args.max_calls, args.max_cost)
-    record, state = read_program(Path(args.program_file))
-    trained = compiled_program(record, state, args.program_file, args.program)
-    source = Path(args.file)
+    budget = Budget(options.max_calls, options.max_cost)
+    record, state = read_program(Path(options.program_file))
+    trained = compiled_program(record, state, options.program_file, options.program)
+    source = Path(options.file)
     rows = read_file(source, "FILE")
     check_columns(rows, record.task.text_fields, "the program's text field", source.name)
     column = free_name(columns_of(rows))
-    write = writer_for(".csv" if args.out is None else ending_of(args.out), rows)
-    teacher = LMRoles(args.config, client=args.client).lms([args.teacher or record.teacher])[0]
+    write = writer_for(".csv" if options.out is None else ending_of(options.out), rows)
+    teacher = LMRoles(options.config, client=options.client).lms([options.teacher or record.teacher])[0]
     trained.set_teacher(teacher)
-    if args.max_cost is not None:
+    if options.max_cost is not None:
         check_prices([teacher, *trained.others()])
     predictor = Predictor(trained, record.task, teacher, rows, source.name)
     stopped: BaseException | None = None
-    with Progress(predictor.calls, quiet=args.quiet) as progress:
-        ledger = Ledger(budget=budget, workers=args.workers, retries=RETRIES, watcher=progress)
+    with Progress(predictor.calls, quiet=options.quiet) as progress:
+        ledger = Ledger(budget=budget, workers=options.workers, retries=RETRIES, watcher=progress)
         with contextlib.closing(ledger):
             try:
                 answers = predictor.ask(ledger)
             except (BudgetSpentError, KeyboardInterrupt) as error:
                 answers, stopped = predictor.known(ledger), error
             progress.stop()
-            _write(write([{**row, column: a.label} for row, a in zip(rows, answers, strict=True)]), args.out)
+            _write(write([{**row, column: a.label} for row, a in zip(rows, answers, strict=True)]), options.out)
             print(Report(record.task, rows, answers, ledger).text(), file=sys.stderr)
     if stopped is not None:
         raise stopped

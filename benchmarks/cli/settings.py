@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from pathlib import Path
 
@@ -15,69 +14,65 @@ from lbt_dspy.benchmarks.m3.settings import METHOD as M3
 from lbt_dspy.benchmarks.m3.settings import SearchSettings, search_settings
 from lbt_dspy.benchmarks.shared.kept import load_record
 from lbt_dspy.benchmarks.shared.run_options import RunOptions
-from lbt_dspy.benchmarks.shared.words import as_kept, spelt, strange, words_of
+from lbt_dspy.benchmarks.shared.words import CommandLine, as_kept, spelt, words_of
 from lbt_dspy.benchmarks.tasks.names import ANSWERED
 from lbt_dspy.errors import UserError, nearest_hint
 from lbt_dspy.teleprompters.exemplars.choices import HIDDEN
 
 AnySettings = SearchSettings | RerankSettings | TuningSettings
-NOT_ON_RESUME = ("out",)
 
 
-def settings_of(args: argparse.Namespace) -> AnySettings:
+def settings_of(line: CommandLine) -> AnySettings:
     """Return the checked settings of a command line: of M1, M2 or M3.
 
     Raises:
         UserError: An option is missing, out of bounds, or does not go with another.
     """
-    if args.resume is not None:
-        return resumed(args)
-    if args.method not in (None, *RECORDS):
-        raise UserError(
-            f"--method must be m1, m2 or m3 but got {args.method!r}{nearest_hint(args.method, list(RECORDS))}"
-        )
-    method = args.method or (M1 if args.task in ANSWERED else M3)
-    if method == M3 and args.task in ANSWERED:
-        raise UserError(f"--task {args.task} is for --method m1; leave --method out")
-    _check_own(args, method)
+    if "resume" in line.said:
+        return resumed(line)
+    named = line.said.get("method")
+    if named not in (None, *RECORDS):
+        raise UserError(f"--method must be m1, m2 or m3 but got {named!r}{nearest_hint(named, list(RECORDS))}")
+    method = named or (M1 if line.task in ANSWERED else M3)
+    if method == M3 and line.task in ANSWERED:
+        raise UserError(f"--task {line.task} is for --method m1; leave --method out")
+    _check_own(line, method)
     if method == M1:
-        return rerank_settings(args)
-    return tuning_settings(args) if method == M2 else search_settings(args)
+        return rerank_settings(line)
+    return tuning_settings(line) if method == M2 else search_settings(line)
 
 
-def _check_own(args: argparse.Namespace, method: str) -> None:
+def _check_own(line: CommandLine, method: str) -> None:
     """Raise `UserError` for an option of another method."""
-    wrong = strange(args, (RECORDS[method], RunOptions), ("task", "method"))
-    if wrong is None:
+    name = line.strange((RECORDS[method], RunOptions), ("task", "method"))
+    if name is None:
         return
-    name = "source" if wrong == "--from" else wrong.removeprefix("--").replace("-", "_")
-    others = [other for other, record in RECORDS.items() if name in words_of(record)]
+    other = next(other for other, record in RECORDS.items() if name in words_of(record))
+    flag = spelt(name, RECORDS[other])
     raise UserError(
-        f"{wrong} is an option of --method {others[0]}; see --help"
+        f"{flag} is an option of --method {other}; see --help"
         if method == M3
-        else f"{wrong} is not an option of --method {method}; see --help"
+        else f"{flag} is not an option of --method {method}; see --help"
     )
 
 
-def resumed(args: argparse.Namespace) -> AnySettings:
+def resumed(line: CommandLine) -> AnySettings:
     """Return the settings of the run that is gone on with; what is given beside --resume must be the same."""
-    saved: AnySettings = load_record(Path(args.resume), RECORDS)
+    folder = line.said["resume"]
+    saved: AnySettings = load_record(Path(folder), RECORDS)
+    record = type(saved)
     storage = getattr(saved, "storage", None)
-    if storage is not None and args.storage is None:
-        if HIDDEN in storage:
-            raise UserError(f"--resume {args.resume} needs --storage again, since passwords are not kept: {storage}")
-        args.storage = storage
+    if storage is not None and HIDDEN in storage and "storage" not in line.said:
+        raise UserError(f"--resume {folder} needs --storage again, since passwords are not kept: {storage}")
     how = {f.name for f in dataclasses.fields(RunOptions)} - {"storage", "out"}
-    record = next(kind for kind in RECORDS.values() if isinstance(saved, kind))
-    for name, value in vars(args).items():
-        if value is None or value is False or name in how or (name == "out" and Path(value) == Path(args.resume)):
+    for name, value in line.said.items():
+        if name in how or (name == "out" and Path(value) == Path(folder)):
             continue
         held = getattr(saved, name, None)
-        kept = as_kept(name, value, record) if name in words_of(record) else value
-        if kept != held:
+        if (as_kept(name, value, record) if name in words_of(record) else value) != held:
             text = ",".join(map(str, held)) if isinstance(held, tuple) else held
             raise UserError(
-                f"{spelt(name, record)} cannot be changed on --resume: the run in {args.resume} has {text!r}; begin a "
-                "new one with --out"
+                f"{spelt(name, record)} cannot be changed on --resume: the run in {folder} has {text!r}; begin a new "
+                "one with --out"
             )
     return saved

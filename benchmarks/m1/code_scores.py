@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import dspy
 
-from lbt_dspy.benchmarks.m1.rows import SAMPLE, Answered, Row
+from lbt_dspy.benchmarks.m1.rows import SAMPLE, Answered, RerankRow
 from lbt_dspy.benchmarks.m1.runs import RerankRunner
 from lbt_dspy.benchmarks.shared.format import interval
 from lbt_dspy.benchmarks.tasks.answering import AnswerTask
@@ -33,7 +33,7 @@ class Table(NamedTuple):
     cells: list[list[str]]
 
 
-def by_tests(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
+def by_tests(runner: RerankRunner, rows: Mapping[str, RerankRow]) -> list[dict[str, Any]]:
     """Return the mean V-score and S-score of each row's programs; problems without visible tests have no V-score."""
     task = runner.task
     if task.own_tests is None:
@@ -72,7 +72,7 @@ def scores_of(task: AnswerTask, problem: dspy.Example, answer: Answered) -> dict
     }
 
 
-def why_wrong(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, int]:
+def why_wrong(runner: RerankRunner, rows: Mapping[str, RerankRow]) -> dict[str, int]:
     """Return how the programs of all lessons did at the hidden tests: `right`, and kinds of failure."""
     task, kinds = runner.task, Counter[str]()
     if task.final is None or SAMPLE not in rows:
@@ -103,7 +103,7 @@ def failures_line(kinds: Mapping[str, int]) -> list[str]:
 
 
 def _values(
-    runner: RerankRunner, row: Row, share: Callable[[dspy.Example, Mapping[str, Any]], float | None]
+    runner: RerankRunner, row: RerankRow, share: Callable[[dspy.Example, Mapping[str, Any]], float | None]
 ) -> list[list[float | None]]:
     """Return the share of tests that each answer passes, run by run; what is no program passes none."""
 

@@ -6,16 +6,16 @@ from fractions import Fraction
 
 import dspy
 
-from lbt_dspy.benchmarks.m1.rows import EXAMINED, Row
+from lbt_dspy.benchmarks.m1.rows import EXAMINED, RerankRow
 from lbt_dspy.benchmarks.m1.runs import RerankRunner
-from lbt_dspy.exam.selection import ScoredLesson, select
+from lbt_dspy.exam.selection import CandidateLesson, select
 from lbt_dspy.teleprompters.rerank.records import LessonRecord
 
 LARGEST_DENOMINATOR = 1_000_000
 VISIBLE = "visible"
 
 
-def accuracy_by_lessons(runner: RerankRunner, row: Row, rule: str) -> list[float]:
+def accuracy_by_lessons(runner: RerankRunner, row: RerankRow, rule: str) -> list[float]:
     """Return the share of right answers with the first 1, 2, ... N lessons, over all seeds.
 
     Args:
@@ -44,7 +44,7 @@ def _right_by_lessons(
         return [right[i] for i in best]
     first = {lesson.group: lesson.answer for lesson in reversed(lessons)}
     verdicts = {group: bool(task.right(problem, {task.answer: text})) for group, text in first.items()}
-    scored = [ScoredLesson(answer=lesson.group, score=_exact(lesson.score)) for lesson in lessons]
+    scored = [CandidateLesson(answer=lesson.group, score=_exact(lesson.score)) for lesson in lessons]
     chosen = rule if rule in EXAMINED else "maj"
     return [verdicts[select(chosen, scored[:most])] for most in range(1, len(scored) + 1)]
 

@@ -25,7 +25,7 @@ from lbt_dspy.benchmarks.m1.results import (
     table_cells,
     task_and_source,
 )  # fmt: skip
-from lbt_dspy.benchmarks.m1.rows import Row
+from lbt_dspy.benchmarks.m1.rows import RerankRow
 from lbt_dspy.benchmarks.m1.runs import RerankRunner, tasks_of
 from lbt_dspy.benchmarks.m1.settings import ALL, RerankSettings
 from lbt_dspy.benchmarks.m1.tables import tables
@@ -53,7 +53,7 @@ class Job:
         )
         if settings.mark == "evidence":
             check_scorers(self._students)
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, RerankRow] = {}
 
     @property
     def lms(self) -> Sequence[dspy.LM]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lbt_dspy.benchmarks.m1.code_scores import by_tests, failures_line, why_wrong
-from lbt_dspy.benchmarks.m1.rows import EXAMINED, RIGHT, WAYS, WRONG, Row, order_of
+from lbt_dspy.benchmarks.m1.rows import EXAMINED, RIGHT, WAYS, WRONG, RerankRow, order_of
 from lbt_dspy.benchmarks.m1.runs import RerankRunner
 from lbt_dspy.benchmarks.m1.settings import REPORTED
 from lbt_dspy.benchmarks.m1.tables import by_mark, by_schedule, by_strata
@@ -33,7 +33,7 @@ WORKED = (
 )
 
 
-def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) -> dict[str, Any]:
+def results_of(runner: RerankRunner, rows: Mapping[str, RerankRow], seconds: float) -> dict[str, Any]:
     """Return the content of results.json; identical for identical settings but for `seconds` and `versions`."""
     kept = {name: rows[name] for name in order_of(runner.task) if name in rows}
     settings = runner.settings
@@ -62,7 +62,7 @@ def results_of(runner: RerankRunner, rows: Mapping[str, Row], seconds: float) ->
     ).as_dict()  # fmt: skip
 
 
-def result_rows(runner: RerankRunner, rows: Mapping[str, Row]) -> list[ResultRow]:
+def result_rows(runner: RerankRunner, rows: Mapping[str, RerankRow]) -> list[ResultRow]:
     """Return the rows of the table, each against the baselines of the task."""
     metric, teaching = Accuracy((RIGHT, WRONG)), runner.task.teaching
     runs = {name: row.runs() for name, row in rows.items()}
@@ -91,7 +91,7 @@ def result_rows(runner: RerankRunner, rows: Mapping[str, Row]) -> list[ResultRow
     ]
 
 
-def coverage_of(row: Row) -> float:
+def coverage_of(row: RerankRow) -> float:
     """Return the measured share of what a row asked: sittings where there is an exam, else answers."""
     exams = [found.exam for found in row.exams()]
     asked = sum(exam.asked for exam in exams)
@@ -101,17 +101,17 @@ def coverage_of(row: Row) -> float:
     return sum(answer.right is not None for answer in answers) / max(1, len(answers))
 
 
-def full_sittings(row: Row) -> int:
+def full_sittings(row: RerankRow) -> int:
     """Return the sittings of the full exams of a row."""
     return sum(found.exam.sittings for found in row.exams())
 
 
-def asked_sittings(row: Row) -> int:
+def asked_sittings(row: RerankRow) -> int:
     """Return the sittings that a row's schedule asked."""
     return sum(found.exam.asked for found in row.exams())
 
 
-def by_lessons(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, list[float]]:
+def by_lessons(runner: RerankRunner, rows: Mapping[str, RerankRow]) -> dict[str, list[float]]:
     """Return the accuracy with the first 1, 2, ... N lessons, of what needs no marks: `sc`, or the visible tests.
 
     So too of examined rows whose exams were full: one that stopped early has no marks by which fewer lessons could be
@@ -128,7 +128,7 @@ def by_lessons(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, list[
     return {name: accuracy_by_lessons(runner, row, name) for name, row in {**shown, **curves}.items()}
 
 
-def lesson_scores(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, dict[str, int]]:
+def lesson_scores(runner: RerankRunner, rows: Mapping[str, RerankRow]) -> dict[str, dict[str, int]]:
     """Return how many lessons of `--selection`'s row have each LbT score, those with right and with wrong answers."""
     row = rows.get(runner.settings.selection)
     scores: dict[str, list[float]] = {RIGHT: [], WRONG: []}
@@ -140,7 +140,7 @@ def lesson_scores(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, di
     return {name: {str(score): n for score, n in sorted(Counter(found).items())} for name, found in scores.items()}
 
 
-def held_out(runner: RerankRunner, rows: Mapping[str, Row]) -> dict[str, Any]:
+def held_out(runner: RerankRunner, rows: Mapping[str, RerankRow]) -> dict[str, Any]:
     """Return which questions each row got right, so that two runs can be compared; see `held_out.py`."""
     distinct = {id(task): task for task in runner.tasks}.values()
     asked = list(runner.task.program.predictors()[0].signature.input_fields)

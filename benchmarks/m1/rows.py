@@ -76,7 +76,7 @@ class Answered:
 
 
 @dataclass
-class Row:
+class RerankRow:
     """What one method answered, seed by seed."""
 
     name: str

@@ -18,7 +18,7 @@ from lbt_dspy.benchmarks.m1.rows import (
     SAMPLE,
     WAYS,
     Answered,
-    Row,
+    RerankRow,
     order_of,
     way_of,
 )
@@ -74,7 +74,7 @@ class RerankRunner:
         """The first one, for what all of them share."""
         return self.tasks[0]
 
-    def run(self, rows: dict[str, Row]) -> None:
+    def run(self, rows: dict[str, RerankRow]) -> None:
         """Fill the rows."""
         for seed, task in zip(self.settings.seeds, self.tasks, strict=True):
             program, sampling, lessons = self.reranked(seed, task), Account(), list[Lessons]()
@@ -88,7 +88,7 @@ class RerankRunner:
                 row.answers += self._answers(program, task, row, lessons)
 
     def _answers(
-        self, program: RerankedProgram, task: AnswerTask, row: Row, lessons: Sequence[Lessons]
+        self, program: RerankedProgram, task: AnswerTask, row: RerankRow, lessons: Sequence[Lessons]
     ) -> list[list[Answered]]:
         """Return the answers of a row, run by run."""
         if row.name == SAMPLE:
@@ -101,19 +101,21 @@ class RerankRunner:
         """Return every lesson as an answer, again from the first where a gate stopped the sampling."""
         return [_alone(task, problem, lessons[i % len(lessons)]) for i in range(self.settings.rationales)]
 
-    def new_rows(self) -> list[Row]:
+    def new_rows(self) -> list[RerankRow]:
         """Return all rows, without answers, in their order."""
         s = self.settings
-        rows = [Row(name, self.schedule_of(name), s.mark, s.sittings) for name in order_of(self.task)]
+        rows = [RerankRow(name, self.schedule_of(name), s.mark, s.sittings) for name in order_of(self.task)]
         for row in rows:
             row.samples = s.rationales if row.name == SAMPLE else 1
         if s.schedule == ALL:
             rows += [
-                Row(name, schedule, s.mark, s.sittings, schedule)
+                RerankRow(name, schedule, s.mark, s.sittings, schedule)
                 for name, schedule in REPLAYS
                 if name in self.task.rows
             ]
-            rows += [Row(name, "full", mark, 1, variant) for name in EXAMINED for mark, variant in self.other_marks()]
+            rows += [
+                RerankRow(name, "full", mark, 1, variant) for name in EXAMINED for mark, variant in self.other_marks()
+            ]
         return rows
 
     def other_marks(self) -> list[tuple[str, str]]:
@@ -123,7 +125,7 @@ class RerankRunner:
             return []
         return [("grade", ONE_SITTING), ("evidence", EVIDENCE)]
 
-    def answered(self, row: Row) -> Iterator[tuple[int, dspy.Example, Answered]]:
+    def answered(self, row: RerankRow) -> Iterator[tuple[int, dspy.Example, Answered]]:
         """Give each seed and question with its answer in a row."""
         seeds = [pair for pair in zip(self.settings.seeds, self.tasks, strict=True) for _ in range(row.samples)]
         for (seed, task), run in zip(seeds, row.answers, strict=False):
@@ -169,7 +171,7 @@ class RerankRunner:
         return program.sample(problem.inputs(), account=account)
 
     def _answer(
-        self, program: RerankedProgram, task: AnswerTask, row: Row, problem: dspy.Example, lessons: Lessons | None
+        self, program: RerankedProgram, task: AnswerTask, row: RerankRow, problem: dspy.Example, lessons: Lessons | None
     ) -> Answered:
         try:
             found = self._found(program, task, row, problem, lessons)
@@ -179,7 +181,7 @@ class RerankRunner:
         return Answered(right=task.right(problem, given), found=found, prediction=given)
 
     def _found(
-        self, program: RerankedProgram, task: AnswerTask, row: Row, problem: dspy.Example, lessons: Lessons | None
+        self, program: RerankedProgram, task: AnswerTask, row: RerankRow, problem: dspy.Example, lessons: Lessons | None
     ) -> Reranking:
         inputs, way = asked_of(program, problem), way_of(row.name, task)
         changes = dict[str, Any](selection=way.rule)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from lbt_dspy.benchmarks.shared.models import models_of
-from lbt_dspy.benchmarks.shared.words import HINT, check_words, given, word, words_of
+from lbt_dspy.benchmarks.shared.words import HINT, CommandLine, check_words, word, words_of
 from lbt_dspy.benchmarks.tasks.names import ANSWERED, CLASSROOM, CLASSROOM_STUDENT, CLASSROOM_TEACHER, CODE
 from lbt_dspy.errors import UserError, check_choice
 from lbt_dspy.exam.names import MarkName, ScheduleName, SelectionName
@@ -107,17 +106,17 @@ REPORTED = tuple(name for name in words_of(RerankSettings) if name not in NOT_RE
 """Options that results.json repeats."""
 
 
-def rerank_settings(args: argparse.Namespace) -> RerankSettings:
+def rerank_settings(line: CommandLine) -> RerankSettings:
     """Return the checked settings of a command line.
 
     Raises:
         UserError: An option is missing or out of bounds.
     """
-    check_choice("--task of --method m1", args.task, ANSWERED)
-    own, options = OWN_DEFAULTS.get(args.task, {}), given(args, RerankSettings)
+    check_choice("--task of --method m1", line.task, ANSWERED)
+    own, options = OWN_DEFAULTS.get(line.task, {}), line.given(RerankSettings)
     if "teacher" not in options and "teacher" not in own:
         raise UserError(
-            f"the task {args.task} needs language models: --teacher NAME, and --students NAME,NAME for the exams, such "
+            f"the task {line.task} needs language models: --teacher NAME, and --students NAME,NAME for the exams, such "
             "as openai/gpt-4o-mini, hosted_vllm/MODEL@http://host:port/v1 or a name of --config. Without a key or a "
             f"server run --task {CLASSROOM}: M1 with tiny language models of a synthetic world, offline"
         )
@@ -126,7 +125,7 @@ def rerank_settings(args: argparse.Namespace) -> RerankSettings:
         options.setdefault("sittings", 1)
     settings = RerankSettings(
         **{
-            **own, **options, "task": args.task, "teacher": models["teacher"],
+            **own, **options, "task": line.task, "teacher": models["teacher"],
             "students": models["students"] or (models["teacher"],),
         }
     )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lbt_dspy.benchmarks.m1.code_scores import Table, scores_table
-from lbt_dspy.benchmarks.m1.rows import EVIDENCE, EXAMINED, ONE_SITTING, Answered, Row
+from lbt_dspy.benchmarks.m1.rows import EVIDENCE, EXAMINED, ONE_SITTING, Answered, RerankRow
 from lbt_dspy.benchmarks.m1.runs import RerankRunner
 from lbt_dspy.benchmarks.shared.format import percent
 from lbt_dspy.benchmarks.shared.record import calls_by_role
@@ -15,7 +15,7 @@ MARKS = (ONE_SITTING, EVIDENCE)
 DIFFICULTIES = ("introductory", "easy", "medium", "interview", "hard", "competition")
 
 
-def by_schedule(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
+def by_schedule(runner: RerankRunner, rows: Mapping[str, RerankRow]) -> list[dict[str, Any]]:
     """Return accuracy, agreement with the full exam and calls of each full exam and of its replays."""
     full = [row for row in rows.values() if row.examined and not row.variant]
     kept = [
@@ -24,7 +24,7 @@ def by_schedule(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str,
     return [_compared(runner, row, rows[row.name]) for row in kept] if len(kept) > len(full) else []
 
 
-def by_mark(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
+def by_mark(runner: RerankRunner, rows: Mapping[str, RerankRow]) -> list[dict[str, Any]]:
     """Return accuracy and calls of the full exams with one graded sitting a problem, and with marks by evidence."""
     kept = [row for name in EXAMINED for row in rows.values() if row.name == name and row.variant in MARKS]
     return [
@@ -38,12 +38,12 @@ def by_mark(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any
     ]
 
 
-def _measured(row: Row) -> bool:
+def _measured(row: RerankRow) -> bool:
     """Return whether its exams gave any mark; without marks the majority answers."""
     return any(found.exam.measured for found in row.exams())
 
 
-def _compared(runner: RerankRunner, row: Row, full: Row) -> dict[str, Any]:
+def _compared(runner: RerankRunner, row: RerankRow, full: RerankRow) -> dict[str, Any]:
     chosen = [_key(runner, answer) for *_, answer in runner.answered(row)]
     wanted = [_key(runner, answer) for *_, answer in runner.answered(full)]
     calls, most = (calls_by_role(each.account)["students"] for each in (row, full))
@@ -61,7 +61,7 @@ def _key(runner: RerankRunner, answer: Answered) -> object:
     return None if answer.found is None else runner.task.grader.key(dict(answer.found.prediction.items()))
 
 
-def by_strata(runner: RerankRunner, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
+def by_strata(runner: RerankRunner, rows: Mapping[str, RerankRow]) -> list[dict[str, Any]]:
     """Return the accuracy of each row on the questions with one value of the task's `strata` field, value by value."""
     name = runner.task.strata
     if name is None:

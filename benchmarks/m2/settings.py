@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 from lbt_dspy.benchmarks.m1.settings import EXAMS, OWN_DEFAULTS, RerankSettings, rerank_settings
 from lbt_dspy.benchmarks.m1.settings import METHOD as M1
 from lbt_dspy.benchmarks.shared.kept import load_record
-from lbt_dspy.benchmarks.shared.words import check_words, given, spelt, word
+from lbt_dspy.benchmarks.shared.words import CommandLine, check_words, spelt, word
 from lbt_dspy.benchmarks.tasks.names import CLASSROOM, CLASSROOM_STUDENT, CLASSROOM_TEACHER, CODE, MATH
 from lbt_dspy.errors import UserError, check_choice
 
@@ -113,19 +112,19 @@ REPORTED = (
 """Options that results.json repeats."""
 
 
-def tuning_settings(args: argparse.Namespace) -> TuningSettings:
+def tuning_settings(line: CommandLine) -> TuningSettings:
     """Return the checked settings of a command line.
 
     Raises:
         UserError: An option is missing or out of bounds.
     """
-    options = given(args, TuningSettings)
+    options = line.given(TuningSettings)
     if "source" in options:
-        return _of_source(args, options)
-    check_choice("--task of --method m2", args.task, (CLASSROOM, MATH, CODE))
-    if args.task != CLASSROOM:
-        _check_export(options, f"--task {args.task} of --method m2 exports pairs")
-        return _exporting(rerank_settings(args), options)
+        return _of_source(line, options)
+    check_choice("--task of --method m2", line.task, (CLASSROOM, MATH, CODE))
+    if line.task != CLASSROOM:
+        _check_export(options, f"--task {line.task} of --method m2 exports pairs")
+        return _exporting(rerank_settings(line), options)
     if "data" in options:
         raise UserError(f"the task {CLASSROOM} makes its own problems; leave --data {options['data']} out")
     if "teacher" in options:
@@ -135,13 +134,14 @@ def tuning_settings(args: argparse.Namespace) -> TuningSettings:
     return settings
 
 
-def _of_source(args: argparse.Namespace, options: Mapping[str, Any]) -> TuningSettings:
+def _of_source(line: CommandLine, options: Mapping[str, Any]) -> TuningSettings:
     """Return the settings of pairs from a run of M1, which decides all but how lessons become pairs."""
+    source = line.said["source"]
     _check_export(options, "--from makes pairs of a run of M1")
-    strange = [name for name in options if name not in (*OF_PAIRS, "export_only")] + (["task"] if args.task else [])
+    strange = [name for name in options if name not in (*OF_PAIRS, "export_only")] + (["task"] if line.task else [])
     if strange:
-        raise UserError(f"{spelt(strange[0])} is that of the run in --from {args.source}; leave it out")
-    return _exporting(_run_of_m1(args.source), options)
+        raise UserError(f"{spelt(strange[0])} is that of the run in --from {source}; leave it out")
+    return _exporting(_run_of_m1(source), options)
 
 
 def _run_of_m1(folder: str) -> RerankSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lbt_dspy.benchmarks.m3.report import by_round
-from lbt_dspy.benchmarks.m3.runs import Comparison, Row, Runner, row_runs
+from lbt_dspy.benchmarks.m3.runs import Comparison, Runner, SearchRow, row_runs
 from lbt_dspy.benchmarks.m3.settings import SEARCH
 from lbt_dspy.benchmarks.shared.held_out import held_out_record
 from lbt_dspy.benchmarks.shared.record import ResultRow, RunResults, calls_by_role, versus
@@ -67,12 +67,12 @@ def results_of(runner: Runner, comparison: Comparison, seconds: float) -> dict[s
     ).as_dict()
 
 
-def coverage_of(row: Row) -> float:
+def coverage_of(row: SearchRow) -> float:
     """Return the measured share of a row's held-out sittings."""
     return sum(report.coverage for report in row.reports) / len(row.reports)
 
 
-def _by_seed(row: Row, values: tuple[float, ...], seeds: tuple[int, ...]) -> list[float]:
+def _by_seed(row: SearchRow, values: tuple[float, ...], seeds: tuple[int, ...]) -> list[float]:
     """Average the runs of each seed (`random` has many)."""
     groups = [[v for v, s in zip(values, row.seeds, strict=True) if s == seed] for seed in seeds]
     return [sum(group) / len(group) for group in groups if group]

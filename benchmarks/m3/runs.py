@@ -28,7 +28,7 @@ RANDOM_DRAWS = 20
 
 
 @dataclass
-class Row:
+class SearchRow:
     """What one method did, in all of its runs."""
 
     name: str
@@ -48,17 +48,17 @@ class Row:
 class Comparison:
     """All rows of a run, filled seed by seed; what is there after a stop is complete per seed and row."""
 
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, SearchRow] = field(default_factory=dict)
     searches: list[dict[str, Any]] = field(default_factory=list)
     """The record of every search, round by round, with the held-out F1 of the best set of each round."""
-    by_round: dict[tuple[str, int], Row] = field(default_factory=dict)
+    by_round: dict[tuple[str, int], SearchRow] = field(default_factory=dict)
     """By M3 row and round: the best set of that round on the held-out examples."""
     best: tuple[ExemplarSearch, str] | None = None
     """The search of the last M3 row with the best selection score over seeds, and from where it is."""
 
-    def row(self, name: str) -> Row:
+    def row(self, name: str) -> SearchRow:
         """Return the row of a name, new if need be."""
-        return self.rows.setdefault(name, Row(name))
+        return self.rows.setdefault(name, SearchRow(name))
 
 
 class Runner:
@@ -170,7 +170,7 @@ class Runner:
         """Measure the best set of each round on the held-out examples; these calls belong to no row of the table."""
         reports = self._held_out(bests, seed, Account())
         for r, report in zip(found.rounds, reports, strict=True):
-            comparison.by_round.setdefault((name, r.number), Row(name)).add(seed, report)
+            comparison.by_round.setdefault((name, r.number), SearchRow(name)).add(seed, report)
         return [self._f1(report) for report in reports]
 
     def _random_search(self, comparison: Comparison, seed: int, search: ExemplarSearch) -> None:
@@ -220,7 +220,7 @@ def labels_of(report: ExamReport, data: LabelledData) -> tuple[list[str], list[s
     return golds, answers_of(report, data.task), [row[0].mark.value is not None for row in report.sittings]
 
 
-def row_runs(row: Row, data: LabelledData) -> LabelledRuns:
+def row_runs(row: SearchRow, data: LabelledData) -> LabelledRuns:
     """Return the answers of a row's runs, for the statistics."""
     read = [labels_of(report, data) for report in row.reports]
     return LabelledRuns(answers=[answers for _, answers, _ in read], measured=[measured for _, _, measured in read])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lbt_dspy.benchmarks.shared.models import models_of
-from lbt_dspy.benchmarks.shared.words import HINT, check_words, given, spelt, word
+from lbt_dspy.benchmarks.shared.words import HINT, CommandLine, check_words, spelt, word
 from lbt_dspy.benchmarks.tasks.names import ANSWERED, EMBEDDED_STUDENTS, EMBEDDED_TEACHER, LABELLED
 from lbt_dspy.benchmarks.tasks.tables import is_file
 from lbt_dspy.errors import UserError, nearest_hint
@@ -139,19 +138,19 @@ SEARCH = tuple(f.name for f in dataclasses.fields(SearchSettings) if f.name in {
 """The options of `LbTExemplars` among them."""
 
 
-def search_settings(args: argparse.Namespace) -> SearchSettings:
+def search_settings(line: CommandLine) -> SearchSettings:
     """Return the checked settings of a command line.
 
     Raises:
         UserError: An option is missing, out of bounds, or the chosen search would not look at it.
     """
-    options = given(args, SearchSettings)
+    options = line.given(SearchSettings)
     defaults = {f.name: f.default for f in dataclasses.fields(SearchSettings)}
     values = {name: options.get(name, defaults[name]) for name in (*SEARCH, "storage")}
     check_options(values, defaults, spelt, HINT)
     if "predictor" in options and "program" not in options:
         raise UserError(f"--predictor {options['predictor']} needs --program MODULE:NAME, the program that has it")
-    task = _own_task(args, options) if "train" in options else _known_task(args.task, options)
+    task = _own_task(line, options) if "train" in options else _known_task(line.task, options)
     models = models_of(options, {})
     if models["teacher"] is None:
         models = {"teacher": EMBEDDED_TEACHER, "students": EMBEDDED_STUDENTS}
@@ -173,12 +172,12 @@ def _known_task(task: str | None, options: Mapping[str, Any]) -> str:
     return task
 
 
-def _own_task(args: argparse.Namespace, options: Mapping[str, Any]) -> str:
+def _own_task(line: CommandLine, options: Mapping[str, Any]) -> str:
     """Return the name of a task of the user's own: that of its training examples."""
-    train = args.train
+    train = line.said["train"]
     for name in ("task", "data"):
-        if getattr(args, name) is not None:
-            raise UserError(f"--{name} {getattr(args, name)} does not go with --train {train}; leave one out")
+        if name in line.said:
+            raise UserError(f"--{name} {line.said[name]} does not go with --train {train}; leave one out")
     for name, text in (("test", "FILE: the held-out examples"), ("question", "TEXT: what is asked about a text")):
         if not options.get(name, "").strip():
             raise UserError(f"--train {train} needs --{name} {text}")

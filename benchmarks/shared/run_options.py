@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, field
-from typing import Any
 
-from lbt_dspy.benchmarks.shared.words import word, words_of
+from lbt_dspy.benchmarks.shared.words import CommandLine, word
 from lbt_dspy.benchmarks.tasks.names import CLASSROOM
 from lbt_dspy.errors import check_at_least, check_choice
 from lbt_dspy.lms.config import CLIENTS
@@ -43,15 +41,23 @@ class RunOptions:
     """Of `tpe`, as it was given: with its password."""
 
 
-def run_options(args: argparse.Namespace, task: str) -> RunOptions:
+def run_options(line: CommandLine, task: str, storage: str | None) -> RunOptions:
     """Return the checked options of a command line.
+
+    Args:
+        line: What it says.
+        task: Decides the number of workers, where it is not given.
+        storage: Of the settings, where the line names none.
 
     Raises:
         UserError: One is out of bounds.
     """
-    values: dict[str, Any] = {name: getattr(args, name) for name in (*words_of(RunOptions), "storage")}
-    given = {name: value for name, value in values.items() if value is not None}
-    options = RunOptions(**{"workers": OWN_WORKERS.get(task, DEFAULT_WORKERS), **given})
+    options = RunOptions(
+        **{
+            "workers": OWN_WORKERS.get(task, DEFAULT_WORKERS), **line.typed(RunOptions),
+            "storage": line.said.get("storage", storage),
+        }
+    )  # fmt: skip
     check_at_least("--workers", options.workers, 1, "1 asks one call after the other")
     check_choice("--client", options.client, CLIENTS)
     return options

@@ -9,12 +9,13 @@ import typing
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lbt_dspy.benchmarks.tasks.tables import is_file
 from lbt_dspy.errors import UserError, check_at_least, check_choice
 from lbt_dspy.teleprompters.exemplars.choices import without_password
 
+T = TypeVar("T")
 HINT = "see --help for the default"
 
 
@@ -35,6 +36,8 @@ class Word:
     """May be given several times."""
     place: bool = False
     """A file or folder; a run folder keeps where it is."""
+    positional: bool = False
+    """Has no flag: it is known by its place."""
 
 
 def word(help: str, metavar: str = "N", **more: Any) -> Mapping[str, Word]:
@@ -86,6 +89,9 @@ def add_words(
             continue
         known.add(flag)
         kind, default = kind_of(record, name), defaults.get(name, field.default)
+        if said.positional:
+            group.add_argument(name, metavar=said.metavar, help=said.help)
+            continue
         more: dict[str, Any] = {"dest": name, "default": None}
         if kind is bool:
             more |= {"action": "store_true"}
@@ -113,19 +119,35 @@ def is_given(value: Any) -> bool:
     return value is not None and value is not False and value != []
 
 
-def given(args: argparse.Namespace, record: type[Any]) -> dict[str, Any]:
-    """Return the options of a record that a command line gives, as run folders keep them."""
-    values = {name: getattr(args, name, None) for name in words_of(record)}
-    return {name: as_kept(name, value, record) for name, value in values.items() if is_given(value)}
+@dataclass(frozen=True)
+class CommandLine:
+    """What a command line says, as it was typed."""
 
+    said: Mapping[str, Any]
+    """The options that it gives, by the names of their fields."""
 
-def strange(args: argparse.Namespace, records: Iterable[type[Any]], allowed: Sequence[str] = ()) -> str | None:
-    """Return the first option that a command line gives and no record has, as it is spelt; `None`: there is none."""
-    known = {name for record in records for name in words_of(record)} | set(allowed)
-    for name, value in vars(args).items():
-        if is_given(value) and name not in known:
-            return "--from" if name == "source" else spelt(name)
-    return None
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> CommandLine:
+        """Return what a parser has read."""
+        return cls({name: value for name, value in vars(args).items() if is_given(value)})
+
+    @property
+    def task(self) -> str | None:
+        """The value of --task."""
+        return self.said.get("task")
+
+    def given(self, record: type[Any]) -> dict[str, Any]:
+        """Return the options of a record that it gives, as run folders keep them."""
+        return {name: as_kept(name, self.said[name], record) for name in words_of(record) if name in self.said}
+
+    def typed(self, record: type[Any]) -> dict[str, Any]:
+        """Return the options of a record that it gives, as they were typed."""
+        return {name: self.said[name] for name in words_of(record) if name in self.said}
+
+    def strange(self, records: Iterable[type[Any]], allowed: Sequence[str] = ()) -> str | None:
+        """Return the first option that no record has; `None`: there is none."""
+        known = {name for record in records for name in words_of(record)} | set(allowed)
+        return next((name for name in self.said if name not in known), None)
 
 
 def as_kept(name: str, value: Any, record: type[Any]) -> Any:
@@ -169,6 +191,11 @@ def check_words(settings: Any) -> None:
             check_choice(spelt(name, record), value, said.choices)
         if said.least is not None and kind_of(record, name) is int:
             check_at_least(spelt(name, record), value, int(said.least), HINT)
+
+
+def parsed(parser: argparse.ArgumentParser, record: type[T], argv: Sequence[str] | None) -> T:
+    """Return the options of a command that has one record, as they were typed."""
+    return record(**CommandLine.of(parser.parse_args(argv)).typed(record))
 
 
 def defaults_of(record: type[Any], own: Mapping[str, Any]) -> dict[str, Any]:

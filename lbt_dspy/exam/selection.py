@@ -13,7 +13,7 @@ Score = int | Fraction
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoredLesson:
+class CandidateLesson:
     """A lesson as selection sees it."""
 
     answer: int
@@ -30,7 +30,7 @@ RULES: Mapping[str, Callable[[Sequence[Score]], Score]] = {"maj": len, "sum": su
 """What an answer is worth, from the scores of its lessons (at least one)."""
 
 
-def select(rule: str, lessons: Sequence[ScoredLesson]) -> int:
+def select(rule: str, lessons: Sequence[CandidateLesson]) -> int:
     """Return the answer with the largest worth; ties go to the one with more lessons, then to the first seen.
 
     Args:

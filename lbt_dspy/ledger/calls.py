@@ -30,7 +30,7 @@ Question = str | Sequence[Mapping[str, Any]]
 """The text of a prompt's last message, or all messages of the prompt, where they are not texts with a shared prefix."""
 
 
-class Rendering(Protocol):
+class SharedPrompt(Protocol):
     """A material as the prompts of its exam begin with it."""
 
     head: str
@@ -60,7 +60,7 @@ def sampling_of(lm: dspy.LM, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Terms:
-    """Who is asked, how, and for the how-manieth time: what the calls of all exams of a sitting number share.
+    """Which model is asked, with which sampling settings, in which sitting: what all exams of a sitting number share.
 
     Args:
         engine: Who is asked.
@@ -85,11 +85,11 @@ class Prefix:
     """The shared part of the prompts of one exam and sitting number.
 
     Args:
-        rendering: Of the material.
-        terms: Of the sitting.
+        rendering: The material as the prompts begin with it.
+        terms: The model, the sampling settings and the number of the sitting.
     """
 
-    def __init__(self, rendering: Rendering, terms: Terms) -> None:
+    def __init__(self, rendering: SharedPrompt, terms: Terms) -> None:
         self._rendering = rendering
         self._terms = terms
         self._digest: Any = None

@@ -17,7 +17,7 @@ class Commits:
     """Writes to a journal from an event loop. What is awaited is on disk.
 
     Args:
-        journal: Where to.
+        journal: Into which replies and counts are written.
     """
 
     def __init__(self, journal: Journal) -> None:

@@ -105,8 +105,8 @@ class Journal:
         """Commit replies; they take the place of what was recorded under their keys.
 
         Args:
-            role: Under which role.
-            lm: Of which model.
+            role: The role under which the calls are counted: `teacher` or `students`.
+            lm: The name of the model that replied.
             rows: Keys with their replies.
             sent: Requests to count with them, where they were not counted before they were sent.
         """
@@ -127,8 +127,8 @@ class Journal:
         """Count requests that are about to be sent, and charge for them.
 
         Args:
-            role: Under which role.
-            lm: To which model.
+            role: The role under which the calls are counted: `teacher` or `students`.
+            lm: The name of the model that is asked.
             requests: How many; -1 takes back one that was not sent.
             charge: US dollars: the worst case before sending, then the difference to the true cost. So a request that
                 is lost with its process stays charged at its worst case.

@@ -17,7 +17,7 @@ from lbt_dspy.errors import UserError, check_choice
 from lbt_dspy.metrics.sandbox.cells import SandboxFault
 from lbt_dspy.metrics.sandbox.inside import border
 from lbt_dspy.metrics.sandbox.isolation import ISOLATIONS
-from lbt_dspy.metrics.sandbox.pool import Bench, Examiner, Pool
+from lbt_dspy.metrics.sandbox.pool import Bench, ExaminerProcess, Pool
 from lbt_dspy.metrics.sandbox.records import MIB, Limits, Outcome, Verdict, case_of, check_limits
 
 STDERR_KEPT = 2000
@@ -185,7 +185,7 @@ def _graded(
 def _examined(bench: Bench, job: dict[str, Any], tests: int, until: float) -> list[Outcome]:
     """Have the examiner run the tests, and return what it tells; what it does not tell has failed."""
     outcomes: list[Outcome] = []
-    examiner = cast(Examiner, bench.examiner)
+    examiner = cast(ExaminerProcess, bench.examiner)
     left = Outcome(passed=False, error="the process of the tests has ended")
     try:
         examiner.desk.settimeout(max(0.01, until - time.monotonic()))

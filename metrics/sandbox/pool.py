@@ -23,7 +23,7 @@ JOBS = 100
 
 
 @dataclass(kw_only=True)
-class Examiner:
+class ExaminerProcess:
     """The process of the tests. No program's code runs there, so that one which has ended its job gets another."""
 
     limits: Limits
@@ -57,7 +57,7 @@ class Bench:
 
     limits: Limits
     program: Cell
-    examiner: Examiner | None
+    examiner: ExaminerProcess | None
     """`None` for a script."""
     link: socket.socket
     """The other end of the program's: for the examiner; of a script, its standard error, over which it gets its job."""
@@ -114,7 +114,7 @@ class Pool:
         self.zygote: Zygote | None = None
         self.facts: dict[str, bool] = {}
         self.spare: list[tuple[bool, Bench]] = []
-        self.idle: list[Examiner] = []
+        self.idle: list[ExaminerProcess] = []
 
     @contextlib.contextmanager
     def bench(self, limits: Limits, *, script: bool = False) -> Any:
@@ -186,7 +186,7 @@ class Pool:
         bench.end()
         if bench.examiner is None:
             return
-        retired: list[Examiner] = []
+        retired: list[ExaminerProcess] = []
         with self.lock:
             (self.idle if bench.examiner.fit else retired).append(bench.examiner)
             if len(self.idle) > self.parallel:
@@ -212,7 +212,7 @@ class Pool:
             ours.pop_all()
         return Bench(limits=limits, program=program, examiner=examiner, link=link, output=output)
 
-    def _examiner(self, zygote: Zygote, limits: Limits) -> Examiner:
+    def _examiner(self, zygote: Zygote, limits: Limits) -> ExaminerProcess:
         with self.lock:
             fitting = next((examiner for examiner in self.idle if examiner.limits == limits), None)
             if fitting is not None:
@@ -223,7 +223,7 @@ class Pool:
             ours.enter_context(desk)
             cell = zygote.order("examiner", limits, theirs, theirs)
             ours.pop_all()
-        return Examiner(limits=limits, cell=cell, desk=desk)
+        return ExaminerProcess(limits=limits, cell=cell, desk=desk)
 
     def _running(self) -> Zygote:
         with self.lock:

@@ -8,7 +8,7 @@ import pytest
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.schedules.table import Candidate, Cell, ExamTable
-from lbt_dspy.exam.selection import RULES, ScoredLesson, select
+from lbt_dspy.exam.selection import RULES, CandidateLesson, select
 
 HALF = Fraction(1, 2)
 CASES = [
@@ -32,13 +32,13 @@ CASES = [
 
 @pytest.mark.parametrize(("rule", "lessons", "winner"), CASES)
 def test_the_rule_chooses(rule, lessons, winner):
-    assert select(rule, [ScoredLesson(answer=a, score=s) for a, s in lessons]) == winner
+    assert select(rule, [CandidateLesson(answer=a, score=s) for a, s in lessons]) == winner
 
 
 @pytest.mark.parametrize(("rule", "lessons", "says"), [("vote", [(0, 1)], "maj, sum, max, avg"), ("sum", [], "got 0")])
 def test_what_cannot_be_selected_is_refused(rule, lessons, says):
     with pytest.raises(UserError, match=says):
-        select(rule, [ScoredLesson(answer=a, score=s) for a, s in lessons])
+        select(rule, [CandidateLesson(answer=a, score=s) for a, s in lessons])
 
 
 def second_opinion(rule, answers, marks):

@@ -14,11 +14,13 @@ import os
 import platform
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lbt_dspy.benchmarks.shared.format import markdown_table
 from lbt_dspy.benchmarks.shared.parser import OneLineParser
+from lbt_dspy.benchmarks.shared.words import add_words, parsed, word
 from lbt_dspy.benchmarks.studies.script import exit_code_of
 from lbt_dspy.benchmarks.studies.throughput.command import check_json_file
 from lbt_dspy.benchmarks.studies.throughput.names import EXAM_PROBLEMS
@@ -34,63 +36,67 @@ PROBLEMS, LESSONS, SITTINGS = 181, 256, 9
 STUDENT = "simulated: a hash of the prompt picks one of a few hundred texts; no language model"
 
 
+@dataclass(frozen=True, kw_only=True)
+class SizeOptions:
+    """How large the exam is."""
+
+    problems: int = field(default=PROBLEMS, metadata=word("teaching problems", least=1))
+    lessons: int = field(default=LESSONS, metadata=word("of each problem", least=1))
+    sittings: int = field(default=SITTINGS, metadata=word(f"of each lesson, {EXAM_PROBLEMS} exam problems in turn"))
+    json: str | None = field(default=None, metadata=word("write the results there, and FILE.md", "FILE.json"))
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     p = OneLineParser(
         prog="benchmarks/exam_size.py", allow_abbrev=False, description="Hold an exam of the paper's size, twice."
     )
-    p.add_argument("--problems", metavar="N", type=int, default=PROBLEMS, help=f"teaching problems ({PROBLEMS})")
-    p.add_argument("--lessons", metavar="N", type=int, default=LESSONS, help=f"of each problem ({LESSONS})")
-    p.add_argument(
-        "--sittings", metavar="N", type=int, default=SITTINGS,
-        help=f"of each lesson, {EXAM_PROBLEMS} exam problems in turn ({SITTINGS})",
-    )  # fmt: skip
-    p.add_argument("--json", metavar="FILE.json", help="write the results there, and FILE.md")
+    add_words(p, SizeOptions, {}, known=set())
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
-    args = parser().parse_args(argv)
-    return exit_code_of(lambda: run(args))
+    options = parsed(parser(), SizeOptions, argv)
+    return exit_code_of(lambda: run(options))
 
 
-def run(args: argparse.Namespace) -> None:
+def run(options: SizeOptions) -> None:
     """Hold the exam, and again on its journal; print and write what was seen."""
-    check_at_least("--problems", args.problems, 1, f"{PROBLEMS} is the default")
-    check_at_least("--lessons", args.lessons, 1, f"{LESSONS} is the default")
-    if args.sittings < EXAM_PROBLEMS or args.sittings % EXAM_PROBLEMS:
+    check_at_least("--problems", options.problems, 1, f"{PROBLEMS} is the default")
+    check_at_least("--lessons", options.lessons, 1, f"{LESSONS} is the default")
+    if options.sittings < EXAM_PROBLEMS or options.sittings % EXAM_PROBLEMS:
         raise UserError(
-            f"--sittings must be a multiple of the {EXAM_PROBLEMS} exam problems but got {args.sittings}; "
+            f"--sittings must be a multiple of the {EXAM_PROBLEMS} exam problems but got {options.sittings}; "
             f"{SITTINGS} is the default"
         )
-    check_json_file(args.json)
+    check_json_file(options.json)
     with tempfile.TemporaryDirectory() as folder:
-        runs = {name: fresh_run(Path(folder) / "journal.sqlite", args) for name in ("first", "resume")}
+        runs = {name: fresh_run(Path(folder) / "journal.sqlite", options) for name in ("first", "resume")}
     results: dict[str, Any] = {
-        "command": command_of(args),
+        "command": command_of(options),
         "date": time.strftime("%Y-%m-%d"),
         "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}},
         "cores": os.cpu_count(),
         "student": STUDENT,
-        "problems": args.problems,
-        "lessons": args.lessons,
-        "sittings": args.sittings,
+        "problems": options.problems,
+        "lessons": options.lessons,
+        "sittings": options.sittings,
         "rows": [row_of(name, each) for name, each in runs.items()],
     }
     show([table(results)])
-    if args.json is not None:
-        Path(args.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        Path(args.json).with_suffix(".md").write_text(report(results), encoding="utf-8")
+    if options.json is not None:
+        Path(options.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        Path(options.json).with_suffix(".md").write_text(report(results), encoding="utf-8")
     check_same(runs["first"], runs["resume"])
 
 
-def fresh_run(journal: Path, args: argparse.Namespace) -> Run:
+def fresh_run(journal: Path, options: SizeOptions) -> Run:
     """Hold the exam in a process of its own."""
     from lbt_dspy.benchmarks.studies.exam_size.runs import measure
 
     with own_process() as process:
-        return process.submit(measure, str(journal), args.problems, args.lessons, args.sittings).result()
+        return process.submit(measure, str(journal), options.problems, options.lessons, options.sittings).result()
 
 
 def check_same(first: Run, resume: Run) -> None:
@@ -148,10 +154,10 @@ def report(results: dict[str, Any]) -> str:
     return f"# {shown.title}\n\n{setup}\n\n{markdown_table(shown.headings, shown.cells)}\n"
 
 
-def command_of(args: argparse.Namespace) -> str:
+def command_of(options: SizeOptions) -> str:
     """Return the command line that gives these results."""
     words = ["python benchmarks/exam_size.py"]
     for name in ("problems", "lessons", "sittings"):
-        value = getattr(args, name)
-        words += [f"--{name} {value}"] if value != parser().get_default(name) else []
+        value = getattr(options, name)
+        words += [f"--{name} {value}"] if value != getattr(SizeOptions, name) else []
     return " ".join([*words, "--json benchmarks/results/exam_size.json"])

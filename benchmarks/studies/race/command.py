@@ -17,10 +17,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lbt_dspy.benchmarks.shared.parser import OneLineParser
+from lbt_dspy.benchmarks.shared.words import add_words, parsed, word
 from lbt_dspy.benchmarks.studies.script import exit_code_of
 from lbt_dspy.errors import UserError
 
@@ -28,54 +30,63 @@ PACKAGES = ("lbt_dspy", "dspy", "optuna", "scikit-learn", "numpy")
 SEEDS = 8
 
 
+@dataclass(frozen=True, kw_only=True)
+class RaceOptions:
+    """What the race is run on."""
+
+    data: str | None = field(default=os.environ.get("LBT_DATA_DIR"), metadata=word("holds fallacy and liar", "DIR"))
+    tasks: str = field(default="shipped,edu,liar,three", metadata=word("which tasks", "A,B", shown="default: all four"))
+    methods: str | None = field(default=None, metadata=word("which methods", "A,B", shown="default: all"))
+    seeds: int = field(default=SEEDS, metadata=word("seeds 0..N-1", least=1))
+    jobs: int = field(
+        default=os.cpu_count() or 1, metadata=word("processes", least=1, shown="at least 1; default: one per core")
+    )
+    out: str = field(default="runs/race", metadata=word("where results go", "DIR"))
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     p = OneLineParser(prog="benchmarks/race.py", allow_abbrev=False, description="Race our searches against DSPy's.")
-    p.add_argument("--data", metavar="DIR", default=os.environ.get("LBT_DATA_DIR"), help="holds fallacy and liar")
-    p.add_argument("--tasks", metavar="A,B", default="shipped,edu,liar,three", help="which tasks (all four)")
-    p.add_argument("--methods", metavar="A,B", help="which methods (all)")
-    p.add_argument("--seeds", metavar="N", type=int, default=SEEDS, help="seeds 0..N-1 (8)")
-    p.add_argument("--jobs", metavar="N", type=int, default=os.cpu_count(), help="processes (one per core)")
-    p.add_argument("--out", metavar="DIR", default="runs/race", help="where results go (runs/race)")
+    add_words(p, RaceOptions, {}, known=set())
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the race and return the exit code."""
-    args = parser().parse_args(argv)
-    return exit_code_of(lambda: run(args), f"stopped; the same command goes on where it was: {args.out}")
+    options = parsed(parser(), RaceOptions, argv)
+    return exit_code_of(lambda: run(options), f"stopped; the same command goes on where it was: {options.out}")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(options: RaceOptions) -> None:
     """Make all runs that are not made yet, then write the results."""
     from lbt_dspy.benchmarks.studies.race.results import results_of, write
     from lbt_dspy.benchmarks.studies.race.runs import METHODS, TASKS, loaded
     from lbt_dspy.errors import check_at_least
 
-    tasks, methods = _chosen("--tasks", args.tasks, TASKS), _chosen("--methods", args.methods, METHODS)
-    check_at_least("--seeds", args.seeds, 1, "8 is the default")
-    check_at_least("--jobs", args.jobs, 1, "one process")
-    data = {task: loaded(task, args.data) for task in tasks}
-    out = Path(args.out)
+    tasks, methods = _chosen("--tasks", options.tasks, TASKS), _chosen("--methods", options.methods, METHODS)
+    check_at_least("--seeds", options.seeds, 1, "8 is the default")
+    check_at_least("--jobs", options.jobs, 1, "one process")
+    data = {task: loaded(task, options.data) for task in tasks}
+    out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    jobs = [(t, args.data, m, s) for s in range(args.seeds) for t in tasks for m in methods]
+    jobs = [(t, options.data, m, s) for s in range(options.seeds) for t in tasks for m in methods]
     start = time.monotonic()
-    rows = make_runs(jobs, out / "runs.jsonl", args.jobs)
-    results = results_of(data, rows, methods, args.seeds)
+    rows = make_runs(jobs, out / "runs.jsonl", options.jobs)
+    results = results_of(data, rows, methods, options.seeds)
     results["versions"] = {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}}
     results["date"] = time.strftime("%Y-%m-%d")
-    results["command"] = command_of(args)
+    results["command"] = command_of(options)
     write(out, results)
     print((out / "race.md").read_text(encoding="utf-8"))
     print(f"{out}/: race.md, race.json, race.png ({time.monotonic() - start:.0f} s)")
 
 
-def command_of(args: argparse.Namespace) -> str:
+def command_of(options: RaceOptions) -> str:
     """Return the command line that gives these results."""
-    words = ["python benchmarks/race.py"] + (["--data DIR"] if args.data is not None else [])
-    words += [f"--tasks {args.tasks}"] if args.tasks != parser().get_default("tasks") else []
-    words += [f"--methods {args.methods}"] if args.methods is not None else []
-    words += [f"--seeds {args.seeds}"] if args.seeds != SEEDS else []
+    words = ["python benchmarks/race.py"] + (["--data DIR"] if options.data is not None else [])
+    words += [f"--tasks {options.tasks}"] if options.tasks != RaceOptions.tasks else []
+    words += [f"--methods {options.methods}"] if options.methods is not None else []
+    words += [f"--seeds {options.seeds}"] if options.seeds != SEEDS else []
     return " ".join(words)
 
 

@@ -11,14 +11,27 @@ import importlib.metadata
 import platform
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lbt_dspy.benchmarks.shared.parser import OneLineParser
+from lbt_dspy.benchmarks.shared.words import add_words, parsed, word
 from lbt_dspy.errors import LbTError, UserError, check_at_least
 
 PACKAGES = ("lbt_dspy", "numpy")
 PROBLEMS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleOptions:
+    """What is simulated."""
+
+    problems: int = field(default=PROBLEMS, metadata=word("teaching problems a row", least=1))
+    seed: int = field(default=0, metadata=word("of the simulated tables", least=0))
+    json: str | None = field(
+        default=None, metadata=word("write the results there, and FILE.md and FILE.png", "FILE.json")
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,51 +39,51 @@ def parser() -> argparse.ArgumentParser:
     p = OneLineParser(
         prog="benchmarks/schedules.py", allow_abbrev=False, description="Measure what schedules save, and lose."
     )
-    p.add_argument("--problems", metavar="N", type=int, default=PROBLEMS, help=f"teaching problems a row ({PROBLEMS})")
-    p.add_argument("--seed", metavar="N", type=int, default=0, help="of the simulated tables (0)")
-    p.add_argument("--json", metavar="FILE.json", help="write the results there, and FILE.md and FILE.png")
+    add_words(p, ScheduleOptions, {}, known=set())
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
-    args = parser().parse_args(argv)
+    options = parsed(parser(), ScheduleOptions, argv)
     try:
-        check_at_least("--problems", args.problems, 1, f"{PROBLEMS} is the default")
-        check_at_least("--seed", args.seed, 0, "0 is the default")
-        if args.json is not None and (Path(args.json).suffix != ".json" or not Path(args.json).parent.is_dir()):
-            raise UserError(f"--json must be a file FILE.json in a folder that exists but got {args.json!r}")
-        run(args)
+        check_at_least("--problems", options.problems, 1, f"{PROBLEMS} is the default")
+        check_at_least("--seed", options.seed, 0, "0 is the default")
+        if options.json is not None and (
+            Path(options.json).suffix != ".json" or not Path(options.json).parent.is_dir()
+        ):
+            raise UserError(f"--json must be a file FILE.json in a folder that exists but got {options.json!r}")
+        run(options)
         return 0
     except LbTError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
 
 
-def run(args: argparse.Namespace) -> None:
+def run(options: ScheduleOptions) -> None:
     """Make all measurements and write them."""
     from lbt_dspy.benchmarks.studies.schedules.report import show, write
     from lbt_dspy.benchmarks.studies.schedules.runs import equal_budgets, gates, savings
 
     start = time.monotonic()
     results: dict[str, Any] = {
-        "command": command_of(args),
+        "command": command_of(options),
         "date": time.strftime("%Y-%m-%d"),
         "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}},
-        "seed": args.seed,
-        "rows": list(savings(args.problems, args.seed)),
-        "equal_budgets": list(equal_budgets(max(args.problems // 2, 1), args.seed)),
-        "gates": list(gates(args.problems, args.seed)),
+        "seed": options.seed,
+        "rows": list(savings(options.problems, options.seed)),
+        "equal_budgets": list(equal_budgets(max(options.problems // 2, 1), options.seed)),
+        "gates": list(gates(options.problems, options.seed)),
     }
     show(results)
-    if args.json is not None:
-        write(Path(args.json), results)
-        print(f"{args.json}, .md and .png ({time.monotonic() - start:.0f} s)")
+    if options.json is not None:
+        write(Path(options.json), results)
+        print(f"{options.json}, .md and .png ({time.monotonic() - start:.0f} s)")
 
 
-def command_of(args: argparse.Namespace) -> str:
+def command_of(options: ScheduleOptions) -> str:
     """Return the command line that gives these results."""
     words = ["python benchmarks/schedules.py"]
-    words += [f"--problems {args.problems}"] if args.problems != PROBLEMS else []
-    words += [f"--seed {args.seed}"] if args.seed else []
+    words += [f"--problems {options.problems}"] if options.problems != PROBLEMS else []
+    words += [f"--seed {options.seed}"] if options.seed else []
     return " ".join([*words, "--json benchmarks/results/schedules.json"])

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lbt_dspy.benchmarks.studies.schedules.tables import ROWS, SITTINGS_A_LESSON, Problem, Row, problem_of
+from lbt_dspy.benchmarks.studies.schedules.tables import ROWS, SITTINGS_A_LESSON, PaperRow, Problem, problem_of
 from lbt_dspy.exam.schedules.schedule import Schedule, make_schedule
-from lbt_dspy.exam.selection import ScoredLesson, select
+from lbt_dspy.exam.selection import CandidateLesson, select
 
 SIZES = {24: 1, 256: 8}
 """Lessons a problem; with so many times fewer problems than asked for."""
@@ -54,7 +54,7 @@ def full_choice(problem: Problem, selection: str) -> int:
     """Return the full exam's answer, without a schedule."""
     scores = problem.marks.sum(axis=(1, 2)).tolist()
     scored = zip(problem.candidates, scores, strict=True)
-    return select(selection, [ScoredLesson(answer=candidate.answer, score=score) for candidate, score in scored])
+    return select(selection, [CandidateLesson(answer=candidate.answer, score=score) for candidate, score in scored])
 
 
 def savings(problems: int, seed: int) -> Iterator[Entry]:
@@ -117,7 +117,7 @@ def equal_budgets(problems: int, seed: int) -> Iterator[Entry]:
             yield _budget_entry(row, budget, "adaptive", lessons, spent, right)
 
 
-def _budget_entry(row: Row, budget: int, method: str, lessons: int, calls: float, right: Sequence[bool]) -> Entry:
+def _budget_entry(row: PaperRow, budget: int, method: str, lessons: int, calls: float, right: Sequence[bool]) -> Entry:
     return {"row": row.name, "budget": budget, "method": method, "N": lessons, "problems": len(right), "calls": calls,
             "accuracy": statistics.fmean(right)}  # fmt: skip
 

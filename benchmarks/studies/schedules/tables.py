@@ -22,7 +22,7 @@ SITTINGS_A_LESSON = PROBLEMS * SITTINGS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class PaperRow:
     """A teacher and a student of the paper, as numbers; log-odds but for `theta`."""
 
     name: str
@@ -39,13 +39,13 @@ class Row:
 
 
 ROWS = (
-    Row(name="GPT-4o -> 4o-mini", right=(3.500, 3.326), theta=2.237, knows=1.229,
+    PaperRow(name="GPT-4o -> 4o-mini", right=(3.500, 3.326), theta=2.237, knows=1.229,
         gain=(2.198, 1.078), wrong_spread=1.010),
-    Row(name="L3-70B -> 8B", right=(1.230, 2.588), theta=2.812, knows=0.566,
+    PaperRow(name="L3-70B -> 8B", right=(1.230, 2.588), theta=2.812, knows=0.566,
         gain=(1.285, 0.410), wrong_spread=0.493),
-    Row(name="GPT-3.5 -> 8B", right=(0.379, 1.838), theta=2.386, knows=-0.150,
+    PaperRow(name="GPT-3.5 -> 8B", right=(0.379, 1.838), theta=2.386, knows=-0.150,
         gain=(1.260, 1.002), wrong_spread=0.699),
-    Row(name="L3-8B -> 8B", right=(-0.698, 1.574), theta=5.178, knows=-1.476,
+    PaperRow(name="L3-8B -> 8B", right=(-0.698, 1.574), theta=5.178, knows=-1.476,
         gain=(1.575, 0.397), wrong_spread=0.767),
 )  # fmt: skip
 
@@ -75,7 +75,7 @@ class Problem:
         return float(self.marks[cell.lesson, cell.problem, cell.sitting])
 
 
-def problem_of(row: Row, lessons: int, seed: int, number: int) -> Problem:
+def problem_of(row: PaperRow, lessons: int, seed: int, number: int) -> Problem:
     """Draw a teaching problem; with another number of lessons it is another one."""
     rng = stream(seed, "simulated table", row.name, lessons, number)
     difficulty, knowing = rng.normal(size=2)
@@ -96,7 +96,7 @@ def problem_of(row: Row, lessons: int, seed: int, number: int) -> Problem:
     return Problem(candidates=candidates, right=numbers.get(0), marks=marks)
 
 
-def _wrong(row: Row, lessons: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+def _wrong(row: PaperRow, lessons: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
     """Return a wrong answer, 1 or more, for each lesson; their shares are those of stick-breaking."""
     kinds = np.empty(lessons, dtype=int)
     for i in range(lessons):

@@ -13,18 +13,37 @@ import os
 import platform
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lbt_dspy.benchmarks.shared.parser import OneLineParser
+from lbt_dspy.benchmarks.shared.words import add_words, parsed, word
 from lbt_dspy.benchmarks.studies.script import exit_code_of
 from lbt_dspy.benchmarks.studies.throughput.echo_server import LATENCY, running_server
 from lbt_dspy.benchmarks.studies.throughput.names import BASELINE, NAMES
-from lbt_dspy.benchmarks.studies.throughput.runs import Row, compare, overhead_rows, requests_seen, rows_of
+from lbt_dspy.benchmarks.studies.throughput.runs import Figures, compare, overhead_rows, requests_seen, rows_of
 from lbt_dspy.errors import UserError, check_at_least
 
 PACKAGES = ("lbt_dspy", "dspy", "litellm", "aiohttp")
 CONCURRENCY, REQUESTS, REPEATS = "64", 1500, 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThroughputOptions:
+    """What is measured."""
+
+    concurrency: str = field(default=CONCURRENCY, metadata=word("requests in flight", "N,N"))
+    requests: int = field(default=REQUESTS, metadata=word("a client and repeat", least=1))
+    repeats: int = field(default=REPEATS, metadata=word("of every measurement", least=1))
+    clients: str = field(
+        default=",".join(NAMES), metadata=word(f"which; {BASELINE} always is", "A,B", shown="default: all")
+    )
+    server: str | None = field(
+        default=None,
+        metadata=word("of an OpenAI-like server that counts at /stats", "URL", shown="default: one is started"),
+    )
+    json: str | None = field(default=None, metadata=word("write the results there, and FILE.md", "FILE.json"))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,58 +51,53 @@ def parser() -> argparse.ArgumentParser:
     p = OneLineParser(
         prog="benchmarks/throughput.py", allow_abbrev=False, description="Measure calls a second, and CPU a call."
     )
-    p.add_argument("--concurrency", metavar="N,N", default=CONCURRENCY, help=f"requests in flight ({CONCURRENCY})")
-    p.add_argument("--requests", metavar="N", type=int, default=REQUESTS, help=f"a client and repeat ({REQUESTS})")
-    p.add_argument("--repeats", metavar="N", type=int, default=REPEATS, help=f"of every measurement ({REPEATS})")
-    p.add_argument("--clients", metavar="A,B", default=",".join(NAMES), help=f"which (all); {BASELINE} always is")
-    p.add_argument("--server", metavar="URL", help="of an OpenAI-like server that counts at /stats (one is started)")
-    p.add_argument("--json", metavar="FILE.json", help="write the results there, and FILE.md")
+    add_words(p, ThroughputOptions, {}, known=set())
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
-    args = parser().parse_args(argv)
-    return exit_code_of(lambda: run(args))
+    options = parsed(parser(), ThroughputOptions, argv)
+    return exit_code_of(lambda: run(options))
 
 
-def run(args: argparse.Namespace) -> None:
+def run(options: ThroughputOptions) -> None:
     """Make all measurements and write them."""
     from lbt_dspy.benchmarks.studies.throughput.report import show, tables, write
 
-    concurrencies, names = concurrencies_of(args.concurrency), names_of(args.clients)
-    check_at_least("--requests", args.requests, 1, f"{REQUESTS} is the default")
-    check_at_least("--repeats", args.repeats, 1, f"{REPEATS} is the default")
-    check_json_file(args.json)
+    concurrencies, names = concurrencies_of(options.concurrency), names_of(options.clients)
+    check_at_least("--requests", options.requests, 1, f"{REQUESTS} is the default")
+    check_at_least("--repeats", options.repeats, 1, f"{REPEATS} is the default")
+    check_json_file(options.json)
 
     start = time.monotonic()
     results: dict[str, Any] = {
-        "command": command_of(args),
+        "command": command_of(options),
         "date": time.strftime("%Y-%m-%d"),
         "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}},
         "cores": os.cpu_count(),
-        "requests": args.requests,
-        "repeats": args.repeats,
-        "server": f"answers after {1000 * LATENCY:.0f} ms" if args.server is None else args.server,
-        "rows": throughput(names, args, concurrencies),
-        "overhead": overhead_rows(args.requests, args.repeats),
+        "requests": options.requests,
+        "repeats": options.repeats,
+        "server": f"answers after {1000 * LATENCY:.0f} ms" if options.server is None else options.server,
+        "rows": throughput(names, options, concurrencies),
+        "overhead": overhead_rows(options.requests, options.repeats),
     }
     show(tables(results))
-    if args.json is not None:
-        write(Path(args.json), results)
-        print(f"{args.json} and .md ({time.monotonic() - start:.0f} s)")
+    if options.json is not None:
+        write(Path(options.json), results)
+        print(f"{options.json} and .md ({time.monotonic() - start:.0f} s)")
 
 
-def throughput(names: list[str], args: argparse.Namespace, concurrencies: list[int]) -> list[Row]:
+def throughput(names: list[str], options: ThroughputOptions, concurrencies: list[int]) -> list[Figures]:
     """Return the rows of all clients."""
-    with running_server() if args.server is None else contextlib.nullcontext(args.server) as url:
+    with running_server() if options.server is None else contextlib.nullcontext(options.server) as url:
         requests_seen(url)
         runs = compare(
             names,
             url.rstrip("/"),
             concurrencies=concurrencies,
-            requests=args.requests,
-            repeats=args.repeats,
+            requests=options.requests,
+            repeats=options.repeats,
             tell=lambda line: print(line, file=sys.stderr),
         )
     return rows_of(runs)
@@ -122,10 +136,10 @@ def check_json_file(path: str | None) -> None:
         raise UserError(f"--json must be a file FILE.json in a folder that exists but got {path!r}")
 
 
-def command_of(args: argparse.Namespace) -> str:
+def command_of(options: ThroughputOptions) -> str:
     """Return the command line that gives these results."""
     words = ["python benchmarks/throughput.py"]
     for name in ("concurrency", "requests", "repeats", "clients", "server"):
-        value = getattr(args, name)
-        words += [f"--{name} {value}"] if value != parser().get_default(name) else []
+        value = getattr(options, name)
+        words += [f"--{name} {value}"] if value != getattr(ThroughputOptions, name) else []
     return " ".join([*words, "--json benchmarks/results/throughput.json"])

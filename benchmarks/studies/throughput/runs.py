@@ -20,7 +20,7 @@ from lbt_dspy.benchmarks.studies.throughput.names import BASELINE, EVALUATE
 from lbt_dspy.errors import LbTError, UserError
 
 SECONDS_FOR_STATS = 10
-Row = dict[str, Any]
+Figures = dict[str, Any]
 
 
 class Run(NamedTuple):
@@ -132,7 +132,7 @@ def _turns(names: Sequence[str], concurrencies: Sequence[int], repeats: int) -> 
                 yield repeat, concurrency, name
 
 
-def rows_of(runs: Runs) -> list[Row]:
+def rows_of(runs: Runs) -> list[Figures]:
     """Return one row per concurrency and client: medians over the repeats, and medians of ratios within each."""
     return [
         {
@@ -156,7 +156,7 @@ def _ratio(own: Sequence[Run], others: Sequence[Run] | None) -> float | None:
     return statistics.median(a.sittings_per_s / b.sittings_per_s for a, b in zip(own, others, strict=True))
 
 
-def overhead_rows(sittings: int, repeats: int) -> list[Row]:
+def overhead_rows(sittings: int, repeats: int) -> list[Figures]:
     """Return the rows of the in-process overhead, measured in a process of its own."""
     from lbt_dspy.benchmarks.studies.throughput.overhead import overhead
 

@@ -19,12 +19,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lbt_dspy.benchmarks.shared.format import markdown_table
 from lbt_dspy.benchmarks.shared.parser import OneLineParser
+from lbt_dspy.benchmarks.shared.words import add_words, parsed, word
 from lbt_dspy.benchmarks.studies.script import exit_code_of
 from lbt_dspy.benchmarks.studies.throughput.command import PACKAGES, check_json_file, concurrencies_of
 from lbt_dspy.benchmarks.studies.throughput.echo_server import RETRY_AFTER, Faults, running_server
@@ -41,7 +42,20 @@ CLIENTS = ("lean", "litellm")
 SITTINGS, CONCURRENCY, LATENCY, TIMEOUT, SEEDS = 10_000, "64", "0.05,0.2", 5.0, "0,1,2"
 WARM_UP = 64
 """Sittings that do not count: imports and first connections."""
-Row = dict[str, Any]
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultOptions:
+    """Which exams are held."""
+
+    sittings: int = field(default=SITTINGS, metadata=word("in a run", least=1))
+    concurrency: str = field(default=CONCURRENCY, metadata=word("requests in flight", "N,N"))
+    latency: str = field(default=LATENCY, metadata=word("of the server, seconds", "S,S"))
+    timeout: float = field(default=TIMEOUT, metadata=word("of a request, seconds, above 0", "S"))
+    seeds: str = field(default=SEEDS, metadata=word("of the faults, a pair of runs each", "N,N"))
+    client: str = field(default=CLIENTS[0], metadata=word("who sends requests", "C", choices=CLIENTS))
+    json: str | None = field(default=None, metadata=word("write the results there, and FILE.md", "FILE.json"))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,23 +63,17 @@ def parser() -> argparse.ArgumentParser:
     p = OneLineParser(
         prog="benchmarks/under_faults.py", allow_abbrev=False, description="Hold exams while the server fails."
     )
-    p.add_argument("--sittings", metavar="N", type=int, default=SITTINGS, help=f"in a run ({SITTINGS})")
-    p.add_argument("--concurrency", metavar="N,N", default=CONCURRENCY, help=f"requests in flight ({CONCURRENCY})")
-    p.add_argument("--latency", metavar="S,S", default=LATENCY, help=f"of the server, seconds ({LATENCY})")
-    p.add_argument("--timeout", metavar="S", type=float, default=TIMEOUT, help=f"of a request, seconds ({TIMEOUT:.0f})")
-    p.add_argument("--seeds", metavar="N,N", default=SEEDS, help=f"of the faults, a pair of runs each ({SEEDS})")
-    p.add_argument("--client", metavar="C", default=CLIENTS[0], help=f"{' or '.join(CLIENTS)} ({CLIENTS[0]})")
-    p.add_argument("--json", metavar="FILE.json", help="write the results there, and FILE.md")
+    add_words(p, FaultOptions, {}, known=set())
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
-    args = parser().parse_args(argv)
-    return exit_code_of(lambda: run(args))
+    options = parsed(parser(), FaultOptions, argv)
+    return exit_code_of(lambda: run(options))
 
 
-def run(args: argparse.Namespace) -> None:
+def run(options: FaultOptions) -> None:
     """Hold all exams, print and write what was seen, and check the counts.
 
     Raises:
@@ -73,36 +81,36 @@ def run(args: argparse.Namespace) -> None:
         UserError: A flag is out of bounds.
     """
     seeds, settings = (
-        seeds_of(args.seeds),
-        list(itertools.product(latencies_of(args.latency), concurrencies_of(args.concurrency))),
+        seeds_of(options.seeds),
+        list(itertools.product(latencies_of(options.latency), concurrencies_of(options.concurrency))),
     )
-    check_at_least("--sittings", args.sittings, 1, f"{SITTINGS} is the default")
-    check_choice("--client", args.client, CLIENTS)
-    if not args.timeout > 0:
-        raise UserError(f"--timeout must be above 0 seconds but got {args.timeout}; {TIMEOUT:.0f} is the default")
-    check_json_file(args.json)
-    rows = list(rows_of(args, seeds, settings, lambda line: print(line, file=sys.stderr)))
+    check_at_least("--sittings", options.sittings, 1, f"{SITTINGS} is the default")
+    check_choice("--client", options.client, CLIENTS)
+    if not options.timeout > 0:
+        raise UserError(f"--timeout must be above 0 seconds but got {options.timeout}; {TIMEOUT:.0f} is the default")
+    check_json_file(options.json)
+    rows = list(rows_of(options, seeds, settings, lambda line: print(line, file=sys.stderr)))
     results: dict[str, Any] = {
-        "command": command_of(args),
+        "command": command_of(options),
         "date": time.strftime("%Y-%m-%d"),
         "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}},
         "cores": os.cpu_count(),
-        "client": args.client,
-        "timeout": args.timeout,
+        "client": options.client,
+        "timeout": options.timeout,
         "retry_after": RETRY_AFTER,
         "faults": SHARES,
         "rows": rows,
     }
     show([table(results)])
-    if args.json is not None:
-        Path(args.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        Path(args.json).with_suffix(".md").write_text(report(results), encoding="utf-8")
+    if options.json is not None:
+        Path(options.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        Path(options.json).with_suffix(".md").write_text(report(results), encoding="utf-8")
     check(rows)
 
 
 def rows_of(
-    args: argparse.Namespace, seeds: Sequence[int], settings: Sequence[tuple[float, int]], tell: Callable[[str], None]
-) -> Iterator[Row]:
+    options: FaultOptions, seeds: Sequence[int], settings: Sequence[tuple[float, int]], tell: Callable[[str], None]
+) -> Iterator[Figures]:
     """Give the row of each seed: exams without faults and with them, one after the other, both in one process."""
     from lbt_dspy.benchmarks.studies.under_faults.runs import hold
 
@@ -110,18 +118,24 @@ def rows_of(
 
         def held(faults: Faults, sittings: int, latency: float, concurrency: int) -> tuple[Held, dict[str, Any]]:
             with running_server(latency, faults) as url:
-                options = {"sittings": sittings, "concurrency": concurrency, "timeout": args.timeout}
-                return process.submit(hold, url, args.client, **options).result(), counters(url)
+                terms = {"sittings": sittings, "concurrency": concurrency, "timeout": options.timeout}
+                return process.submit(hold, url, options.client, **terms).result(), counters(url)
 
         held(Faults(), WARM_UP, *settings[0])
         for seed in seeds:
             for latency, concurrency in settings:
-                calm, _ = held(Faults(), args.sittings, latency, concurrency)
-                faulty, server = held(replace(FAULTS, seed=seed), args.sittings, latency, concurrency)
+                calm, _ = held(Faults(), options.sittings, latency, concurrency)
+                faulty, server = held(replace(FAULTS, seed=seed), options.sittings, latency, concurrency)
                 row = row_of(faulty, server, calm)
                 where = f"seed {seed}, {latency:g} s, {concurrency} in flight"
                 tell(f"{where}: {row['seconds']:.1f} s, {row['ratio']:.2f} of faultless")
-                yield {"seed": seed, "latency": latency, "concurrency": concurrency, "sittings": args.sittings, **row}
+                yield {
+                    "seed": seed,
+                    "latency": latency,
+                    "concurrency": concurrency,
+                    "sittings": options.sittings,
+                    **row,
+                }
 
 
 def counters(url: str) -> dict[str, Any]:
@@ -130,7 +144,7 @@ def counters(url: str) -> dict[str, Any]:
         return dict(json.load(response))
 
 
-def row_of(faulty: Held, server: dict[str, Any], calm: Held) -> Row:
+def row_of(faulty: Held, server: dict[str, Any], calm: Held) -> Figures:
     """Return what a run under faults came to, by its reports, the server and the journal."""
     return {
         "measured": faulty.measured,
@@ -147,7 +161,7 @@ def row_of(faulty: Held, server: dict[str, Any], calm: Held) -> Row:
     }
 
 
-def check(rows: Sequence[Row]) -> None:
+def check(rows: Sequence[Figures]) -> None:
     """Raise `LbTError` where a sitting is neither measured nor `None`, or a count is not that of another counter."""
     for row in rows:
         ends = row["measured"] + row["not_measured"]
@@ -224,11 +238,11 @@ def seeds_of(text: str) -> list[int]:
     return numbers
 
 
-def command_of(args: argparse.Namespace) -> str:
+def command_of(options: FaultOptions) -> str:
     """Return the command line that gives these results."""
     words = ["python benchmarks/under_faults.py"]
     for name in ("sittings", "concurrency", "latency", "timeout", "seeds", "client"):
-        value = getattr(args, name)
-        words += [f"--{name} {value}"] if value != parser().get_default(name) else []
-    suffix = "" if args.client == CLIENTS[0] else f"_{args.client}"
+        value = getattr(options, name)
+        words += [f"--{name} {value}"] if value != getattr(FaultOptions, name) else []
+    suffix = "" if options.client == CLIENTS[0] else f"_{options.client}"
     return " ".join([*words, f"--json benchmarks/results/under_faults{suffix}.json"])

@@ -20,7 +20,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lbt_dspy.benchmarks.tasks.classroom.problems import ClassroomProblems, classroom_problems
 from lbt_dspy.benchmarks.tasks.classroom.world import Problem, line
-from lbt_dspy.exam.selection import RULES, ScoredLesson, select
+from lbt_dspy.exam.selection import RULES, CandidateLesson, select
 
 HOME = Path(__file__).parents[3] / "lbt_dspy" / "lms" / "embedded" / "classroom"
 STUDENTS = ("student-a", "student-b")
@@ -107,7 +107,7 @@ def measure_teacher(teacher: Speaker, students: Sequence[Speaker], problems: Cla
         chosen = {"greedy": greedy[place]}
         for used in range(1, len(students) + 1):
             lessons = [
-                ScoredLesson(answer=ord(answer or "?"), score=sum(marks) / used)
+                CandidateLesson(answer=ord(answer or "?"), score=sum(marks) / used)
                 for answer, marks in zip(
                     answers, zip(*(score[rows] for score in scores[:used]), strict=True), strict=True
                 )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lbt_dspy.errors import UserError, check_at_least, check_choice
-from lbt_dspy.exam.selection import RULES, Score, ScoredLesson, select
+from lbt_dspy.exam.selection import RULES, CandidateLesson, Score, select
 
 LARGEST_DENOMINATOR = 10_000
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -179,7 +179,7 @@ class ExamTable:
         schedule instead: its choice also weighs what is still open.
         """
         lessons = [
-            ScoredLesson(answer=candidate.answer, score=self.score(i))
+            CandidateLesson(answer=candidate.answer, score=self.score(i))
             for i, candidate in enumerate(self.candidates)
             for _ in range(candidate.copies)
         ]

@@ -36,7 +36,7 @@ def train(rows: Sequence[Mapping[str, Any]], base: str | Path, folder: Path, set
         rows: Pairs, as `PreferencePair.row` gives them.
         base: The folder of a model, as `save_pretrained` writes it, or its name on the Hugging Face hub.
         folder: Gets `checkpoint` (model and tokenizer) and `training.json`.
-        settings: How.
+        settings: Loss, step size, epochs, batches, LoRA and seed; see `DPOSettings`.
 
     Raises:
         UserError: The model cannot be loaded, there is no room to save it, or a setting of LoRA's is wrong.

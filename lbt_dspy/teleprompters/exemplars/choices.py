@@ -41,8 +41,8 @@ def check_options(
     """Check the choices and numbers of a search, and that it looks at all that it was given.
 
     Args:
-        values: By name.
-        defaults: By name.
+        values: The options of a search, by name.
+        defaults: The default of each of them.
         spelt: How the user spells an option.
         hint: Where defaults can be looked up.
 

@@ -69,7 +69,7 @@ def score_sets(
     Args:
         context: Who reads.
         sets: What is scored.
-        selection: On what.
+        selection: The examples on which they are scored, and the shares of their labels.
         score: How the answers of one reader make a score.
         by_students: Score by the mean over the students, not by the teacher.
         variance: Estimate each score's variance over draws of examples.

@@ -20,6 +20,8 @@ from lbt_dspy.benchmarks.cli.run_folder import alone_in
 from lbt_dspy.benchmarks.cli.settings import settings_of
 from lbt_dspy.benchmarks.m3.settings import SEARCH, SearchSettings
 from lbt_dspy.benchmarks.shared.kept import save_record
+from lbt_dspy.benchmarks.shared.run_options import run_options
+from lbt_dspy.benchmarks.shared.words import CommandLine
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.teleprompters.exemplars.searches.study import open_storage
 
@@ -203,16 +205,17 @@ def test_a_study_is_in_the_run_folder_with_its_pictures_and_resumes(tmp_path, sm
 
 
 def test_a_storage_is_kept_without_its_password(tmp_path):
-    args = parser().parse_args(
-        ["--task", "fallacy", "--search", "tpe", "--storage", "postgresql://me:secret@host/db", "--out", str(tmp_path)]
+    line = CommandLine.of(
+        parser().parse_args(["--task", "fallacy", "--search", "tpe", "--storage", "postgresql://me:secret@host/db"])
     )
-    settings = settings_of(args)
+    settings = settings_of(line)
     save_record(settings, tmp_path)
     assert "secret" not in (tmp_path / "run.json").read_text()
     assert settings.storage == "postgresql://me:***@host/db"
-    assert args.storage == "postgresql://me:secret@host/db"
+    options = run_options(line, settings.task, settings.storage)
+    assert options.storage == "postgresql://me:secret@host/db"
     with pytest.raises(UserError, match="since passwords are not kept"):
-        settings_of(parser().parse_args(["--resume", str(tmp_path)]))
+        settings_of(CommandLine.of(parser().parse_args(["--resume", str(tmp_path)])))
 
 
 def test_the_defaults_of_the_command_are_those_of_the_library():

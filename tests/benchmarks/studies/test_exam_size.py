@@ -2,7 +2,14 @@
 
 import pytest
 
-from lbt_dspy.benchmarks.studies.exam_size.command import LESSONS, PROBLEMS, SITTINGS, check_same, fresh_run, parser
+from lbt_dspy.benchmarks.studies.exam_size.command import (
+    LESSONS,
+    PROBLEMS,
+    SITTINGS,
+    SizeOptions,
+    check_same,
+    fresh_run,
+)
 from lbt_dspy.benchmarks.studies.exam_size.runs import measure
 
 MOST_ADDED_MB = 300
@@ -26,7 +33,7 @@ def test_a_fiftieth_of_the_paper_has_a_small_journal_and_is_resumed_without_a_ca
 
 @pytest.mark.slow
 def test_the_papers_size_fits_one_machine(tmp_path):
-    args = parser().parse_args([])
+    args = SizeOptions()
     ballast = bytearray(400 * 2**20)  # what this process has, the measured ones did not need
     first, resume = (fresh_run(tmp_path / "journal.sqlite", args) for _ in range(2))
     check_sizes(first, resume, 417_024)

@@ -13,6 +13,7 @@ from pyarrow import parquet
 from lbt_dspy import classification
 from lbt_dspy.benchmarks.cli.parser import parser
 from lbt_dspy.benchmarks.cli.settings import settings_of
+from lbt_dspy.benchmarks.shared.words import CommandLine
 from lbt_dspy.benchmarks.tasks.classification.own_data import load_own_data
 from lbt_dspy.benchmarks.tasks.tables import from_hub
 from lbt_dspy.lms.embedded import embedded_lm
@@ -33,7 +34,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def load(*words):
-    return load_own_data(settings_of(parser().parse_args(list(words))))
+    return load_own_data(settings_of(CommandLine.of(parser().parse_args(list(words)))))
 
 
 def results_in(folder):
