@@ -113,7 +113,7 @@ def rerank_settings(line: CommandLine) -> RerankSettings:
         UserError: An option is missing or out of bounds.
     """
     check_choice("--task of --method m1", line.task, ANSWERED)
-    own, options = OWN_DEFAULTS.get(line.task, {}), line.given(RerankSettings)
+    own, options = OWN_DEFAULTS.get(str(line.task), {}), line.given(RerankSettings)
     if "teacher" not in options and "teacher" not in own:
         raise UserError(
             f"the task {line.task} needs language models: --teacher NAME, and --students NAME,NAME for the exams, such "
@@ -125,7 +125,7 @@ def rerank_settings(line: CommandLine) -> RerankSettings:
         options.setdefault("sittings", 1)
     settings = RerankSettings(
         **{
-            **own, **options, "task": line.task, "teacher": models["teacher"],
+            **own, **options, "task": str(line.task), "teacher": models["teacher"],
             "students": models["students"] or (models["teacher"],),
         }
     )  # fmt: skip

@@ -118,7 +118,7 @@ def rows_of(
 
         def held(faults: Faults, sittings: int, latency: float, concurrency: int) -> tuple[Held, dict[str, Any]]:
             with running_server(latency, faults) as url:
-                terms = {"sittings": sittings, "concurrency": concurrency, "timeout": options.timeout}
+                terms: dict[str, Any] = {"sittings": sittings, "concurrency": concurrency, "timeout": options.timeout}
                 return process.submit(hold, url, options.client, **terms).result(), counters(url)
 
         held(Faults(), WARM_UP, *settings[0])
