@@ -27,6 +27,8 @@ BOUNDS = {
     "draw": 1,
 }  # fmt: skip
 """The least value of each number."""
+MAY_BE_OWN = ("search", "evaluator")
+"""Policies that a function of the user's own may take the place of."""
 MAY_BE_NONE = ("evaluations", "draw")
 ONLY_FOR = {
     "evaluator": "beam", "paraphrases": "beam", "max_new_sets": "beam", "pool": "utility", "draw": "utility",
@@ -50,7 +52,7 @@ def check_options(
         UserError: A value is out of bounds, or the chosen search would not look at it.
     """
     for name, choices in CHOICES.items():
-        if name in values:
+        if name in values and not (name in MAY_BE_OWN and callable(values[name])):
             check_choice(spelt(name), values[name], choices)
     for name, least in BOUNDS.items():
         if name in values and not (name in MAY_BE_NONE and values[name] is None):

@@ -60,6 +60,7 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
         search: `utility` credits each exemplar with what it adds to the exam scores of sets and examines the sets that
             Thompson sampling proposes; `beam` is the paper's loop, which keeps the best whole sets; `tpe` is an Optuna
             study that several processes can share.
+            A function of one's own, `(task) -> Found`, may stand in its place; `searches/beam.py` shows what it does.
         init: Where the initial set comes from. `train`: a random draw from the training set, balanced by label;
             `generate`: the teacher writes it from the task's question alone.
         evaluations: The most evaluations (one set on one selection example) that scoring may use, at least three
@@ -76,7 +77,7 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
         beam: Sets kept after a round, at least 1. `utility` scores twice as many on all selection examples at its end.
         max_new_sets: Most new sets per kept set and round, at least 1.
         evaluator: How `beam` scores sets within `evaluations`: `full`, or `halving`, `rejects`, `ucb`, which spend more
-            on the better ones (see `searches/evaluators.py`).
+            on the better ones, or an `Evaluator` of one's own (see `searches/evaluators.py`).
         paraphrases: How often the teacher says each new set of `beam` in other words, at least 0.
         pool: Exemplars among which `utility` chooses at a time, at least `exemplars`.
         draw: Selection examples in one exam of `utility`, at least 1; each draw is a fresh one. `None`: an eighth of
@@ -150,7 +151,8 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
     ) -> ExemplarSearch:
         """As `compile`, with the record of every round beside the program; `watch` is told of each round."""
         with self._task(program, trainset, valset, watch=watch) as task:
-            found = POLICIES[self.search](task)
+            search = self.search if callable(self.search) else POLICIES[self.search]
+            found = search(task)
             best = found.rounds[-1].beam[0].exemplar_set
             return ExemplarSearch(
                 program=with_exemplars(program, task.context.examiner.name, best),

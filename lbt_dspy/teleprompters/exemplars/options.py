@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dspy
 
@@ -22,6 +22,13 @@ from lbt_dspy.teleprompters.exemplars.choices import (
     check_options,
 )
 from lbt_dspy.teleprompters.exemplars.metrics import AnyMetric
+from lbt_dspy.teleprompters.exemplars.searches.evaluators import Evaluator
+
+if TYPE_CHECKING:
+    from lbt_dspy.teleprompters.exemplars.records import Found
+    from lbt_dspy.teleprompters.exemplars.task import Task
+
+    Search = Callable[[Task], Found]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +39,7 @@ class ExemplarOptions(PaidBy):
     exam_students: Sequence[dspy.LM | str]
     exemplars: int = 8
     rounds: int = 5
-    search: SearchName = "utility"
+    search: SearchName | Search = "utility"
     init: InitName = "train"
     evaluations: int | None = None
     selection_examples: int = 400
@@ -43,7 +50,7 @@ class ExemplarOptions(PaidBy):
     typed_feedback: bool = False
     beam: int = 4
     max_new_sets: int = 8
-    evaluator: EvaluatorName = "full"
+    evaluator: EvaluatorName | Evaluator = "full"
     paraphrases: int = 0
     pool: int = 120
     draw: int | None = None

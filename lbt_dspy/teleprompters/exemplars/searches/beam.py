@@ -82,8 +82,8 @@ def select(
             known.update(zip(more, task.score([sets[i] for i in more], examples[:n]), strict=True))
         return {i: known[i].rank for i in wish}
 
-    order = EVALUATORS[task.options.evaluator](
-        score, asked, keep=task.options.beam, examples=len(examples), evaluations=evaluations
-    )
+    given = task.options.evaluator
+    evaluator = given if callable(given) else EVALUATORS[given]
+    order = evaluator(score, asked, keep=task.options.beam, examples=len(examples), evaluations=evaluations)
     kept = tuple(known[i] for i in order[: task.options.beam])
     return kept, tuple(known[i] for i in range(len(beam), len(sets)) if i in known), used
