@@ -21,6 +21,8 @@ COLOURS = {
 """Of rows; the palette of Okabe and Ito, which colour-blind readers can tell apart."""
 RIGHT, WRONG = "#0072b2", "#e69f00"
 MOST_BARS = 27
+OTHER = "0.6"
+"""Colour of a schedule that is not among these."""
 SCHEDULES = {"full": "#bbbbbb", "lossless": "#56b4e9", "confident": "#0072b2"}
 
 
@@ -92,7 +94,7 @@ def plot_calls(path: Path, results: Results) -> None:
     axes = figure.subplots()
     bars = calls_shares(results)
     for place, (_, schedule, share, accuracy) in enumerate(reversed(bars)):
-        axes.barh(place, 100 * share, color=SCHEDULES[schedule], height=0.7)
+        axes.barh(place, 100 * share, color=SCHEDULES.get(schedule, OTHER), height=0.7)
         axes.text(100 * share + 1, place, f"{100 * share:.1f}%, accuracy {100 * accuracy:.1f}", va="center", fontsize=9)
     axes.set_yticks(range(len(bars)), [f"{name}, {schedule}" for name, schedule, *_ in reversed(bars)])
     axes.set_xlabel("student calls (% of the full exam's, identical lessons examined once)")
