@@ -43,6 +43,7 @@ from lbt_dspy.teleprompters.rerank.optimizer import LbTRerank
 from lbt_dspy.teleprompters.rerank.options import RerankOptions
 from lbt_dspy.teleprompters.rerank.program import RerankedProgram
 from lbt_dspy.teleprompters.rerank.records import Reranking
+from lbt_dspy.teleprompters.rerank.screening import fields_of, passing
 
 T = TypeVar("T")
 Lessons = Sequence[SampledLesson | NoLesson]
@@ -141,7 +142,7 @@ class RerankRunner:
 
     def _exam_sizes(self, task: AnswerTask) -> tuple[int, ...]:
         program = self.reranked(self.settings.seeds[0], task)
-        return tuple(len(program.exam_problems(asked_of(program, problem))) for problem in task.teaching)
+        return tuple(len(program.exam_problems(program.inputs_of(problem))) for problem in task.teaching)
 
     def reranked(self, seed: int, task: AnswerTask) -> RerankedProgram:
         """Return the program of M1."""
@@ -183,7 +184,7 @@ class RerankRunner:
     def _found(
         self, program: RerankedProgram, task: AnswerTask, row: RerankRow, problem: dspy.Example, lessons: Lessons | None
     ) -> Reranking:
-        inputs, way = asked_of(program, problem), way_of(row.name, task)
+        inputs, way = program.inputs_of(problem), way_of(row.name, task)
         changes = dict[str, Any](selection=way.rule)
         if way.rule in EXAMINED:
             changes |= {"schedule": row.schedule, "mark": row.mark, "sittings": row.sittings}
@@ -191,9 +192,13 @@ class RerankRunner:
             program = program.with_demonstrations(task.shots[row.name](program.exam_problems(inputs), task.answer))
         if not way.sampled:
             changes |= {"rationales": 1, "gate": None, "temperature": 0.0}
-        elif way.passing:
+        elif way.first:
             sampled = program.sample(inputs, account=row.account) if lessons is None else lessons
-            lessons = passing(task, problem, sampled, only_first=way.first)
+            read = [lesson for lesson in sampled if isinstance(lesson, SampledLesson)]
+            lessons = passing(read, problem, task.grader, only_first=True) or sampled
+        elif way.passing:
+            inputs |= {name: problem[name] for name in fields_of(task.grader) if name in problem}
+            changes["screen"] = task.grader
         return program.rerank(inputs, account=row.account, sampled=lessons, **changes)
 
 
@@ -202,31 +207,6 @@ def _alone(task: AnswerTask, problem: dspy.Example, lesson: SampledLesson | NoLe
         return Answered(right=False if lesson.measured else None, found=None)
     given = dict(lesson.prediction.items())
     return Answered(right=task.right(problem, given), found=None, prediction=given)
-
-
-def passing(task: AnswerTask, problem: dspy.Example, sampled: Lessons, *, only_first: bool) -> Lessons:
-    """Return the lessons whose program passes the problem's own visible tests; all lessons, where none does.
-
-    Args:
-        task: Its grader gives the share of the visible tests that a program passes.
-        problem: The teaching problem; where it has no visible tests, every lesson passes.
-        sampled: Its lessons.
-        only_first: Whether only the first of them is wanted; where none passes, the first with the largest share.
-    """
-    lessons = [lesson for lesson in sampled if isinstance(lesson, SampledLesson)]
-    shares = [task.own_share(problem, dict(lesson.prediction.items())) for lesson in lessons]
-    best = max(shares, default=0.0)
-    if not lessons or (best < 1 and not only_first):
-        return sampled
-    chosen = [lesson for lesson, share in zip(lessons, shares, strict=True) if share == best]
-    return chosen[:1] if only_first else chosen
-
-
-def asked_of(program: RerankedProgram, problem: dspy.Example) -> dict[str, Any]:
-    """Return what the program is called with: a question's inputs, and the fields that its exam maker asks for."""
-    exam = program.options.exam
-    about = () if exam is None else exam.about
-    return {**problem.inputs(), **{name: problem[name] for name in about if name in problem}}
 
 
 def tasks_of(settings: RerankSettings, isolation: str = "auto") -> tuple[AnswerTask, ...]:

@@ -62,6 +62,7 @@ class ProgramTests:
     ) -> None:
         self.field = field
         self.reference = tests
+        self.about = (tests, "entry_point", "preamble", "starter")
         self.limits = limits
         self.isolation = isolation
 

@@ -69,10 +69,8 @@ def problem_name(program: RerankedProgram, example: dspy.Example) -> str:
 
 
 def _of_problem(program: RerankedProgram, name: str, example: dspy.Example, account: Account) -> Lessons:
-    about = () if program.options.exam is None else program.options.exam.about
-    asked = {**example.inputs(), **{field: example[field] for field in about if field in example}}
     try:
-        found = program.rerank(asked, account=account, selection="sum", schedule="full", gate=None)
+        found = program.rerank(program.inputs_of(example), account=account, selection="sum", schedule="full", gate=None)
     except NoAnswerError:
         return Lessons([], program.options.rationales)
     lessons = [_scored(program, name, example, record) for record in found.lessons]

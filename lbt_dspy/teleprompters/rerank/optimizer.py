@@ -48,6 +48,9 @@ class LbTRerank(RerankOptions, Teleprompter):  # type: ignore[misc]
         delta: Risk of `confident`, in [0, 0.5), 0 is `lossless`: calibrated on average, not a guarantee for a question.
         gate: Stop sampling when the first so many lessons agree (Li et al., ESC, arXiv 2401.10480), at least 2; `None`:
             always sample all.
+        screen: A grader that tries each lesson's own answer with what the question shows: `ProgramTests()` with the
+            question's `visible` tests. Lessons that fail it are neither examined nor counted; where all fail, all stay.
+            `None`: none is tried.
         in_flight: Sittings asked at a time for one question, at least 1; more is faster and saves a little less.
         choices: Whether the full exam asks all sittings of a student at a problem in one request, as its choices (`n`),
             where the student's server does that: the prompt is then read once. Off, its sittings are the very ones of

@@ -17,6 +17,7 @@ from lbt_dspy.exam.schedules.schedule import Schedule, make_schedule, schedule_o
 from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.ledger.own import PaidBy
 from lbt_dspy.sampling import ROLLOUTS
+from lbt_dspy.teleprompters.rerank.screening import fields_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,6 +79,7 @@ class RerankOptions(LessonOptions):
     schedule: Schedule | ScheduleName = "lossless"
     delta: float = 0.05
     gate: int | None = None
+    screen: Grader | None = None
     in_flight: int = 16
 
     def __post_init__(self) -> None:
@@ -89,8 +91,18 @@ class RerankOptions(LessonOptions):
         schedule = self.schedule_for(self.selection)
         if self.choices and schedule.waits:
             raise UserError(f"choices is for the schedule full but got {self.schedule_name!r}; leave it out")
+        if self.screen is not None and not callable(getattr(self.screen, "grade", None)):
+            raise UserError(
+                f"screen must be a grader but got {type(self.screen).__name__}; e.g. ProgramTests() for visible tests"
+            )
         if self.selection != "maj" and (self.exam is None or not self.exam_students):
             raise UserError(f"selection {self.selection!r} needs exam= and exam_students=; 'maj' needs none")
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """The fields of a question that exam maker and screen ask for, beside the program's inputs."""
+        made = () if self.exam is None else self.exam.about
+        return tuple(dict.fromkeys((*made, *fields_of(self.screen))))
 
     @property
     def schedule_name(self) -> str:

@@ -93,6 +93,10 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         """The predictor whose text is the lesson."""
         return dict(self.program.named_predictors())[self._predictor]
 
+    def inputs_of(self, example: dspy.Example) -> dict[str, Any]:
+        """Return what to call this program with: an example's inputs, and what exam maker and screen ask for."""
+        return {**example.inputs(), **{name: example[name] for name in self.options.about if name in example}}
+
     def exam_problems(self, inputs: Mapping[str, Any]) -> Sequence[ExamProblem]:
         """Return the exam of a question.
 
@@ -108,7 +112,7 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
         return copy
 
     def forward(self, *positional: Any, **inputs: Any) -> dspy.Prediction:
-        """Answer one question; what the exam maker asks for (such as `unique_id`) may stand beside the inputs."""
+        """Answer one question; what exam maker and screen ask for (such as `unique_id`) may stand beside the inputs."""
         if positional:
             raise UserError("the program was called without names; give its inputs by name, e.g. program(question=...)")
         found = self.rerank(inputs)
@@ -145,7 +149,7 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
             BudgetSpentError: The next call could exceed the budget; what was answered stays in the journal.
         """
         options = self._changed(changes)
-        asked = own_inputs(self.program, inputs, () if options.exam is None else options.exam.about)
+        asked = own_inputs(self.program, inputs, options)
         return sample(
             self.program, asked, options=options, examiner=self._examiner(options),
             adapter=current_adapter(options.adapter), account=Account() if account is None else account,

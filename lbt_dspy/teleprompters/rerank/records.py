@@ -42,6 +42,8 @@ class ExamRecord(NamedTuple):
     """Samples that gave no lesson: failed calls, unreadable answers."""
     overturned: bool
     """Whether another answer had more votes (or as many, and was seen first)."""
+    screened: int = 0
+    """Lessons that failed the screen, where others passed it; they are not among the records."""
 
     @property
     def coverage(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import statistics
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
@@ -21,6 +22,7 @@ from lbt_dspy.ledger.programs import PaidProgram
 from lbt_dspy.teleprompters.rerank.lessons import LessonSampler, NoLesson, SampledLesson, check_some
 from lbt_dspy.teleprompters.rerank.options import RerankOptions
 from lbt_dspy.teleprompters.rerank.records import ExamRecord, LessonRecord, Reranking
+from lbt_dspy.teleprompters.rerank.screening import fields_of, passing
 from lbt_dspy.types import ExamProblem
 from lbt_dspy.warned import warnings_shown
 
@@ -57,7 +59,8 @@ def rerank(
     examiner.check(problems, lms)
     if sampled is None:
         sampled = sample(program, asked, options=options, examiner=examiner, adapter=adapter, account=account)
-    lessons = check_some(sampled)
+    all_lessons = check_some(sampled)
+    lessons = all_lessons if options.screen is None else passing(all_lessons, dspy.Example(**inputs), options.screen)
     groups = group_answers(lessons, examiner.grader)
     result = examine(lessons, groups, problems, options=options, examiner=examiner, students=lms, account=account)
     best = best_lesson([i for i, group in enumerate(groups) if group == result.chosen], result.scores)
@@ -65,7 +68,8 @@ def rerank(
     exam = ExamRecord(
         selection=options.selection, schedule=options.schedule_name, students=tuple(students.names) if problems else (),
         problems=len(problems), sittings=result.sittings, asked=result.asked, measured=result.measured,
-        lost=len(sampled) - len(lessons), overturned=result.chosen != max(votes, key=lambda g: (votes[g], -g)),
+        lost=len(sampled) - len(all_lessons), overturned=result.chosen != max(votes, key=lambda g: (votes[g], -g)),
+        screened=len(all_lessons) - len(lessons),
     )  # fmt: skip
     records = tuple(
         LessonRecord(
@@ -145,15 +149,14 @@ def check_lm(program: dspy.Module) -> None:
 def exam_of(
     program: dspy.Module, inputs: Mapping[str, Any], options: RerankOptions
 ) -> tuple[dict[str, Any], Sequence[ExamProblem]]:
-    """Return the program's inputs, without what only the exam maker asks for, and the exam.
+    """Return the program's inputs, without what only exam maker and screen ask for, and the exam.
 
     Raises:
         UserError: The exam cannot be made.
     """
+    own = own_inputs(program, inputs, options)
     if options.exam is None or options.selection == "maj":
-        about = () if options.exam is None else options.exam.about
-        return own_inputs(program, inputs, about), ()
-    own = own_inputs(program, inputs, options.exam.about)
+        return own, ()
     return own, options.exam.problems(dspy.Example(**inputs).with_inputs(*own))
 
 
@@ -202,10 +205,17 @@ def best_lesson(members: Sequence[int], scores: Mapping[int, Fraction | None]) -
     return max(members, key=lambda i: (scores[i] is not None, scores[i] or 0))
 
 
-def own_inputs(program: dspy.Module, inputs: Mapping[str, Any], about: Sequence[str]) -> dict[str, Any]:
-    """Return the inputs but those that only the exam maker knows."""
+def own_inputs(program: dspy.Module, inputs: Mapping[str, Any], options: RerankOptions) -> dict[str, Any]:
+    """Return the inputs but those that exam maker and screen ask for and the program does not take.
+
+    A program of one's own whose `forward` takes whatever it is given is given what the screen reads.
+    """
+    taken = inspect.signature(type(program).forward).parameters.values()
     known = {name for predictor in program.predictors() for name in predictor.signature.input_fields}
-    own = {name: value for name, value in inputs.items() if name not in about or name in known}
+    known |= {parameter.name for parameter in taken}
+    if any(p.kind is p.VAR_KEYWORD for p in taken) and not type(program).__module__.startswith("dspy."):
+        known |= set(fields_of(options.screen))
+    own = {name: value for name, value in inputs.items() if name not in options.about or name in known}
     if not own:
         raise UserError("the program was called without inputs; give them by name, e.g. program(question=...)")
     return own
