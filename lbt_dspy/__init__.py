@@ -36,11 +36,14 @@ _HOME = {
     "Ledger": "lbt_dspy.ledger.ledger",
     "Mark": "lbt_dspy.types",
     "Nearest": "lbt_dspy.exam.makers",
+    "Predicted": "lbt_dspy.exam.predictors",
+    "Predictor": "lbt_dspy.exam.predictors",
     "SameKind": "lbt_dspy.exam.makers",
     "UserError": "lbt_dspy.errors",
     "Variants": "lbt_dspy.exam.makers",
     "classification": "lbt_dspy.signatures",
     "teaching_plans": "lbt_dspy.exam.plans",
+    "within_calls": "lbt_dspy.teleprompters.within_calls",
 }
 __all__ = [
     "Account",
@@ -63,12 +66,15 @@ __all__ = [
     "Ledger",
     "Mark",
     "Nearest",
+    "Predicted",
+    "Predictor",
     "SameKind",
     "UserError",
     "Variants",
     "__version__",
     "classification",
     "teaching_plans",
+    "within_calls",
 ]
 
 if TYPE_CHECKING:
@@ -77,6 +83,7 @@ if TYPE_CHECKING:
     from lbt_dspy.exam.grading import ExactMatch, Grader
     from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
     from lbt_dspy.exam.plans import teaching_plans
+    from lbt_dspy.exam.predictors import Predicted, Predictor
     from lbt_dspy.ledger.account import Account
     from lbt_dspy.ledger.budget import Budget
     from lbt_dspy.ledger.journal import Journal
@@ -86,6 +93,7 @@ if TYPE_CHECKING:
     from lbt_dspy.teleprompters.dpo.optimizer import LbTDPO
     from lbt_dspy.teleprompters.exemplars.optimizer import LbTExemplars
     from lbt_dspy.teleprompters.rerank.optimizer import LbTRerank
+    from lbt_dspy.teleprompters.within_calls import within_calls
     from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark
 
 __getattr__, _ = face(__name__, _HOME)

@@ -45,6 +45,10 @@ class NoAnswerError(LbTError):
         """Whether its models answered every call, so that no answer is a wrong answer; else nothing is known of it."""
 
 
+class NoCandidateError(UserError):
+    """The calls of a search ended before one of its candidates was evaluated."""
+
+
 class CallFailedError(LbTError):
     """One call got no usable reply within its retries: the sitting is not measured (`None`), never 0."""
 

@@ -43,7 +43,7 @@ HOMES = {
     "benchmarks.liar": "benchmarks.tasks.classification.liar",
     "benchmarks.math_rows": "benchmarks.tasks.math.rows",
     "benchmarks.math_snapshots": "benchmarks.tasks.math.snapshots",
-    "benchmarks.metering": "benchmarks.studies.race.metering",
+    "benchmarks.metering": "teleprompters.within_calls",
     "benchmarks.outcome": "benchmarks.m3.results",
     "benchmarks.output": "benchmarks.m3.output",
     "benchmarks.own_data": "benchmarks.tasks.classification.own_data",

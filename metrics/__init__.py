@@ -2,6 +2,7 @@
 
 import sys
 
+from lbt_dspy.metrics.comparison import ProgramComparison, compare_programs
 from lbt_dspy.metrics.labels import Accuracy, BinaryF1, LabelMetric, MacroF1, default_metric
 from lbt_dspy.metrics.lbt_score import LbTScore, LessonScore
 from lbt_dspy.metrics.math.answer import MathAnswer, math_answer
@@ -22,8 +23,10 @@ __all__ = [
     "MacroF1",
     "MathAnswer",
     "Outcome",
+    "ProgramComparison",
     "ProgramTests",
     "Verdict",
+    "compare_programs",
     "default_metric",
     "extract_program",
     "math_answer",

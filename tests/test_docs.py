@@ -10,14 +10,14 @@ import sys
 import pytest
 from conftest import ROOT
 
-from lbt_dspy import Examiner, LbTDPO, LbTExemplars, LbTRerank
+from lbt_dspy import Examiner, LbTDPO, LbTExemplars, LbTRerank, Predictor, within_calls
 from lbt_dspy.benchmarks.cli import compare as compare_runs
 from lbt_dspy.benchmarks.cli import parser, predict
 from lbt_dspy.benchmarks.cli.main import main
 from lbt_dspy.benchmarks.shared.format import comparison_cells
 from lbt_dspy.benchmarks.studies.race.results import report as race_report
 from lbt_dspy.errors import UserError
-from lbt_dspy.metrics import LbTScore
+from lbt_dspy.metrics import LbTScore, compare_programs
 from lbt_dspy.testing import scripted_lm
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -160,9 +160,10 @@ def test_the_readme_says_how_fast_exams_are_held():
         assert f" | {figures} |" in readme
 
 
-@pytest.mark.parametrize(
-    "shown", [LbTExemplars, LbTRerank, LbTDPO, LbTScore, Examiner, scripted_lm], ids=lambda shown: shown.__name__
-)
+SHOWN = [LbTExemplars, LbTRerank, LbTDPO, LbTScore, Examiner, Predictor, compare_programs, within_calls, scripted_lm]
+
+
+@pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: shown.__name__)
 def test_examples_of_docstrings_print_what_they_say(shown):
     tests = [test for test in doctest.DocTestFinder(recurse=False).find(shown, shown.__name__) if test.examples]
     assert tests

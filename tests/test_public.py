@@ -8,7 +8,8 @@ import lbt_dspy
 SURFACE = [
     "Account", "Budget", "BudgetSpentError", "Exam", "ExamMaker", "ExamProblem", "ExamReport", "Examiner", "ExactMatch",
     "Fixed", "Grader", "Journal", "LMRoles", "LbTDPO", "LbTError", "LbTExemplars", "LbTRerank", "Ledger", "Mark",
-    "Nearest", "SameKind", "UserError", "Variants", "__version__", "classification", "teaching_plans",
+    "Nearest", "Predicted", "Predictor", "SameKind", "UserError", "Variants", "__version__", "classification",
+    "teaching_plans", "within_calls",
 ]  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def execute(words: Sequence[str]) -> int:
     check_at_least("--workers", options.workers, 1, "1 asks one call after the other")
     check_choice("--client", options.client, CLIENTS)
     _check_out(options.out)
-    from lbt_dspy.benchmarks.cli.predictions import Predictor, Report, compiled_program
+    from lbt_dspy.benchmarks.cli.predictions import Report, RowPredictor, compiled_program
     from lbt_dspy.benchmarks.cli.running import RETRIES, check_prices
     from lbt_dspy.benchmarks.shared.program_record import read_program
     from lbt_dspy.errors import BudgetSpentError
@@ -82,7 +82,7 @@ def execute(words: Sequence[str]) -> int:
     trained.set_teacher(teacher)
     if options.max_cost is not None:
         check_prices([teacher, *trained.others()])
-    predictor = Predictor(trained, record.task, teacher, rows, source.name)
+    predictor = RowPredictor(trained, record.task, teacher, rows, source.name)
     stopped: BaseException | None = None
     with Progress(predictor.calls, quiet=options.quiet) as progress:
         ledger = Ledger(budget=budget, workers=options.workers, retries=RETRIES, watcher=progress)

@@ -7,24 +7,18 @@ from typing import Any, NamedTuple
 
 import dspy
 
-from lbt_dspy.benchmarks.m3.runs import answers_of
+from lbt_dspy.benchmarks.m3.runs import meant_label
 from lbt_dspy.benchmarks.shared.format import METRIC_NAMES, dollars, interval
 from lbt_dspy.benchmarks.shared.program_record import ProgramRecord
 from lbt_dspy.benchmarks.tasks.classification.own_data import texts_of
 from lbt_dspy.benchmarks.tasks.classification.own_program import TrainedProgram, program_for
 from lbt_dspy.benchmarks.tasks.classification.task import ClassificationTask, plain_texts
 from lbt_dspy.benchmarks.tasks.tables import Row, cell_text
-from lbt_dspy.errors import LbTError, UserError
-from lbt_dspy.exam.examiner import Examiner
-from lbt_dspy.exam.grading import ExactMatch
-from lbt_dspy.exam.sitting.whole_program import single_predictor
-from lbt_dspy.ledger.budget import Budget
+from lbt_dspy.errors import UserError
+from lbt_dspy.exam.predictors import Predicted, Predictor
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.metrics.labels import Accuracy, default_metric, plain_label
 from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
-from lbt_dspy.types import Exam, ExamProblem
-
-Texts = tuple[str, ...]
 
 
 class Answer(NamedTuple):
@@ -58,15 +52,15 @@ def compiled_program(record: ProgramRecord, state: Mapping[str, Any], path: str,
     return trained
 
 
-class Predictor:
-    """Asks a program about the texts of rows, each different text once.
+class RowPredictor:
+    """Asks a program about the texts of a file's rows; a row without text is not asked.
 
     Args:
         trained: The program, with its LMs.
         task: Its task.
         teacher: The LM of the predictor that has learned.
-        rows: The rows of a file.
-        name: That file, for messages.
+        rows: The rows.
+        name: Of that file, for messages.
 
     Raises:
         UserError: A text field of a row holds no text.
@@ -77,12 +71,12 @@ class Predictor:
     ) -> None:
         self._trained, self._task, self._teacher = trained, task, teacher
         self._texts = [texts_of(row, task.text_fields, f"row {i} of {name}") for i, row in enumerate(rows, 1)]
-        self._asked = [texts for texts in dict.fromkeys(self._texts) if any(plain_texts(texts))]
+        self._asked = [task.example(texts, "") for texts in self._texts if any(plain_texts(texts))]
 
     @property
     def calls(self) -> int:
         """How many calls are made if none fails and none was made before."""
-        return len(self._asked) * (1 + len(self._trained.others()))
+        return self._predictor(None).calls(self._asked)
 
     def ask(self, ledger: Ledger) -> list[Answer]:
         """Return one answer per row.
@@ -90,35 +84,21 @@ class Predictor:
         Raises:
             BudgetSpentError: The next call could exceed the budget.
         """
-        return self._by_row(self._answers(self._asked, ledger))
+        return self._by_row(self._predictor(ledger).predict(self._asked))
 
     def known(self, ledger: Ledger) -> list[Answer]:
         """Return what was already answered when `ask` was stopped; no call is made."""
-        ledger.finish()
-        replay = Ledger(ledger.journal, Budget(max_calls=0), workers=1)
-        found: dict[Texts, Answer] = {}
-        for texts in self._asked:
-            try:
-                found |= self._answers([texts], replay)
-            except LbTError:  # no call may be made, so what needs one is not known
-                found[texts] = Answer()
-        return self._by_row(found)
+        return self._by_row(self._predictor(ledger).known(self._asked))
 
-    def _by_row(self, found: Mapping[Texts, Answer]) -> list[Answer]:
-        return [found.get(texts, NO_TEXT) for texts in self._texts]
+    def _predictor(self, ledger: Ledger | None) -> Predictor:
+        return Predictor(self._trained.program, self._teacher, predictor=self._trained.predictor, ledger=ledger)
 
-    def _answers(self, asked: Sequence[Texts], ledger: Ledger) -> dict[Texts, Answer]:
-        program, name = self._trained.program, self._trained.predictor
-        examiner = Examiner(
-            program, predictor=name, grader=ExactMatch(self._task.output), ledger=ledger, config={"temperature": 0.0}
-        )
-        material = tuple(single_predictor(program, name)[1].demos)
-        problems = [ExamProblem(example=self._task.example(texts, "")) for texts in asked]
-        exam = Exam(material=material, problems=problems)
-        report = examiner.examine([exam], [self._teacher], role="teacher")[0][0]
-        measured = [row[0].mark.value is not None for row in report.sittings]
-        labels = answers_of(report, self._task)
-        return {texts: Answer(*a) for texts, a in zip(asked, zip(labels, measured, strict=True), strict=True)}
+    def _by_row(self, found: Sequence[Predicted]) -> list[Answer]:
+        answers = iter(found)
+        return [self._answer(next(answers)) if any(plain_texts(texts)) else NO_TEXT for texts in self._texts]
+
+    def _answer(self, found: Predicted) -> Answer:
+        return Answer(meant_label(found.fields, self._task), found.measured)
 
 
 class Report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -228,6 +228,10 @@ def row_runs(row: SearchRow, data: LabelledData) -> LabelledRuns:
 
 def answers_of(report: ExamReport, task: ClassificationTask) -> list[str | None]:
     """Return the label that each answer of an exam means; `None`: unreadable, or none of the labels."""
+    return [meant_label(row[0].fields, task) for row in report.sittings]
+
+
+def meant_label(fields: Mapping[str, object] | None, task: ClassificationTask) -> str | None:
+    """Return the label that an answer means; `None`: unreadable, or none of the labels."""
     meant = {plain_label(label): label for label in task.labels}
-    fields = [row[0].fields for row in report.sittings]
-    return [None if found is None else meant.get(plain_label(str(found[task.output]))) for found in fields]
+    return None if fields is None else meant.get(plain_label(str(fields[task.output])))

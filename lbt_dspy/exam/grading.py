@@ -53,6 +53,6 @@ class ExactMatch:
 
 
 def reference_of(grader: object) -> str | None:
-    """Return the field of a grader's references; `None`: it does not say."""
+    """Return the field of a grader's references; `None`: it does not say, or compares with none."""
     found = getattr(grader, "reference", None) or getattr(grader, "field", None)
-    return None if found is None else str(found)
+    return str(found) if found else None

@@ -7,28 +7,19 @@ accuracy on a validation set. A run ends at the call that would exceed the budge
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dspy
 
-from lbt_dspy.benchmarks.studies.race.metering import (
-    CallsSpent,
-    Checkpoint,
-    MeteredEngine,
-    ThriftyAdapter,
-    Watch,
-    bare,
-    hushed,
-    metered,
-)
-from lbt_dspy.errors import UserError, check_at_least, check_choice
+from lbt_dspy.benchmarks.studies.race.hushed import ThriftyAdapter, hushed
+from lbt_dspy.errors import NoCandidateError, UserError, check_at_least, check_choice
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.exam.sitting.whole_program import single_predictor
 from lbt_dspy.lms.embedded import PREFIX
 from lbt_dspy.sampling import stream
+from lbt_dspy.teleprompters.within_calls import Checkpoint, Meter, bare, within_calls
 
 RIVALS = ("few-shot", "bootstrap-rs", "mipro", "gepa")
 BOOTSTRAPPED = 4
@@ -59,8 +50,7 @@ class Race:
     valset: list[dspy.Example]
     exemplars: int
     seed: int
-    meter: MeteredEngine
-    lm: dspy.LM
+    meter: Meter
 
     @property
     def threads(self) -> int | None:
@@ -114,7 +104,7 @@ class DemosOnlyMIPRO(dspy.MIPROv2):  # type: ignore[misc]
         **options: Of `dspy.MIPROv2`.
     """
 
-    def __init__(self, meter: MeteredEngine, **options: Any) -> None:
+    def __init__(self, meter: Meter, **options: Any) -> None:
         super().__init__(auto=None, **options)
         self._meter = meter
 
@@ -131,7 +121,7 @@ class DemosOnlyMIPRO(dspy.MIPROv2):  # type: ignore[misc]
         num_trials: int,
         *rest: Any,
     ) -> dspy.Module:
-        trials = trials_within(self._meter.budget - self._meter.calls, len(valset))
+        trials = trials_within(self._meter.left, len(valset))
         return super()._optimize_prompt_parameters(
             program, instruction_candidates, demo_candidates, evaluate, valset, trials, *rest
         )
@@ -218,30 +208,24 @@ def run_rival(
     if reason is not None:
         raise UserError(reason)
     _, predictor, _ = single_predictor(program, None)
-    meter, metered_lm = metered(lm, calls, seed)
-    watch = Watch(meter, valset)
-    race = Race(
-        program=bare(program),
-        metric=LabelMatch(list(predictor.signature.output_fields)[-1]),
-        trainset=[trainset[i] for i in stream(seed, "rival", name).permutation(len(trainset))],
-        valset=list(valset),
-        exemplars=exemplars,
-        seed=seed,
-        meter=meter,
-        lm=metered_lm,
-    )
-    settings = {
-        "lm": metered_lm,
-        "adapter": dspy.settings.adapter or ThriftyAdapter(),
-        "callbacks": [*dspy.settings.callbacks, watch],
-        "disable_history": True,
-    }
-    with hushed(), dspy.context(**settings):
-        with contextlib.suppress(CallsSpent):
-            compiled = RUNNERS[name](race)
-            if not meter.calls:
-                return [Checkpoint(calls=0, program=bare(compiled), score=None)]
-    return watch.checkpoints
+    trainset = [trainset[i] for i in stream(seed, "rival", name).permutation(len(trainset))]
+    metric = LabelMatch(list(predictor.signature.output_fields)[-1])
+
+    def search(meter: Meter) -> dspy.Module:
+        race = Race(
+            program=bare(program), metric=metric, trainset=trainset, valset=list(valset), exemplars=exemplars,
+            seed=seed, meter=meter,
+        )  # fmt: skip
+        return RUNNERS[name](race)
+
+    with hushed(), dspy.context(adapter=dspy.settings.adapter or ThriftyAdapter()):
+        try:
+            found = within_calls(search, lm, calls=calls, valset=valset, seed=seed)
+        except NoCandidateError:
+            return []
+    if not found.calls:
+        return [Checkpoint(calls=0, program=found.program, score=None)]
+    return list(found.checkpoints)
 
 
 def few_shot(race: Race) -> dspy.Module:
@@ -270,7 +254,7 @@ def mipro(race: Race) -> dspy.Module:
 def gepa(race: Race) -> dspy.Module:
     """Rewrite the instructions by reflection on mistakes."""
     optimizer = dspy.GEPA(
-        metric=race.metric, max_metric_calls=race.meter.budget, reflection_lm=race.lm.copy(temperature=1.0),
+        metric=race.metric, max_metric_calls=race.meter.budget, reflection_lm=race.meter.lm.copy(temperature=1.0),
         num_threads=race.threads, seed=race.seed,
     )  # fmt: skip
     return optimizer.compile(race.program, trainset=race.trainset, valset=race.valset)

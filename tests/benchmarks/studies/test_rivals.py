@@ -11,10 +11,8 @@ from conftest import stats
 
 from lbt_dspy import UserError
 from lbt_dspy.benchmarks.studies.race import rivals
-from lbt_dspy.benchmarks.studies.race.metering import MeteredEngine, metered
 from lbt_dspy.benchmarks.studies.race.rivals import RIVALS, demo_sets_within, run_rival, trials_within, why_not
 from lbt_dspy.lms.embedded import embedded_lm
-from lbt_dspy.lms.embedded.engines import EmbeddedTeacher
 from lbt_dspy.lms.engine import Answer, ModelEngine, lm_of
 
 SEARCHES = ("bootstrap-rs", "mipro")
@@ -49,14 +47,15 @@ def race(program, examples):
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_stays_within_its_calls_and_never_loses_its_best(name, race, monkeypatch):
-    meters = []
-    monkeypatch.setattr(rivals, "metered", lambda *given: meters.append(metered(*given)) or meters[-1])
+    searched = []
+    run = rivals.within_calls
+    monkeypatch.setattr(rivals, "within_calls", lambda *a, **k: searched.append(run(*a, **k)) or searched[-1])
     found = race(name)
     calls, scores = [c.calls for c in found], [c.score for c in found]
     assert len(found) >= 3
     assert calls == sorted(set(calls))
     assert scores == sorted(scores)
-    assert calls[-1] <= meters[0][0].calls <= CALLS[name]
+    assert calls[-1] <= searched[0].calls <= CALLS[name]
     assert calls[-1] > CALLS[name] * 0.8
     assert all(len(c.program.demos) <= 4 and c.program.lm is None for c in found)
 
@@ -165,22 +164,6 @@ def test_an_error_of_use_says_what_would_work(race):
     for name, given in (("copro", {}), ("few-shot", {"calls": -1})):
         with pytest.raises(UserError, match="must be"):
             race(name, **given)
-
-
-def test_a_meter_counts_every_request_and_refuses_the_next(examples):
-    engine, lm = metered(embedded_lm("embedded/teacher", max_tokens=9), 2, 0)
-    assert isinstance(engine, MeteredEngine)
-    assert lm.kwargs["max_tokens"] == 9
-    assert not lm.cache
-    predict = dspy.Predict("text -> label")
-    predict.demos = examples
-    with dspy.context(lm=lm):
-        predict(text="A calm day.")
-        predict(text="A calm day.")
-        with pytest.raises(rivals.CallsSpent):
-            predict(text="A calm day.")
-    assert engine.calls == 2
-    assert isinstance(engine._inner, EmbeddedTeacher)
 
 
 @pytest.mark.slow
