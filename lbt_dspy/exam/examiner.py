@@ -16,8 +16,8 @@ from lbt_dspy.exam.likelihood import ASK
 from lbt_dspy.exam.marking import Marker
 from lbt_dspy.exam.options import SittingOptions
 from lbt_dspy.exam.render import Renderer, current_adapter
-from lbt_dspy.exam.sitting.evidence import EvidenceExam, check_one_sitting
 from lbt_dspy.exam.sitting.fast import OnePredictor
+from lbt_dspy.exam.sitting.mark import MarkedExam, check_one_sitting
 from lbt_dspy.exam.sitting.whole_program import WholeProgram, single_predictor
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.calls import open_settings
@@ -100,7 +100,7 @@ class Examiner(SittingOptions, PaidBy):
     _alone: bool = field(init=False, repr=False)
     layout: dspy.Adapter = field(init=False, repr=False)
     """The adapter that is used."""
-    _evidence: EvidenceExam | None = field(init=False, repr=False)
+    _marked: MarkedExam | None = field(init=False, repr=False)
     _fast: OnePredictor | None = field(init=False, repr=False)
     """How students sit an exam: one of these two or, where both are `None`, with the whole program."""
 
@@ -110,15 +110,16 @@ class Examiner(SittingOptions, PaidBy):
         name, examined, alone = single_predictor(self.program, self.predictor)
         if self.probabilities_of is not None and not alone:
             raise UserError("label probabilities need a program of one predictor; use scoring='metric'")
-        if self.mark == "evidence" and not (alone and self.probabilities_of is None):
+        marking = self.marking
+        if marking is not None and not (alone and self.probabilities_of is None):
             raise UserError(
-                "mark 'evidence' needs a program of one predictor, without label probabilities; take 'grade'"
+                f"mark {marking.name!r} needs a program of one predictor, without label probabilities; take 'grade'"
             )
         layout, payer = current_adapter(self.adapter), OwnLedger(self.ledger, self.budget).ledger
         renderer = Renderer(examined.signature, layout)
-        evidence = fast = None
-        if self.mark == "evidence":
-            evidence = EvidenceExam(renderer=renderer, shown=self.shown, ledger=payer, scale=self.evidence_scale)
+        marked = fast = None
+        if marking is not None:
+            marked = marking.exam(renderer=renderer, shown=self.shown, ledger=payer)
         elif alone:
             marker = Marker(renderer, self.grader, probabilities_of=self.probabilities_of, labels=self.labels)
             fast = OnePredictor(
@@ -126,7 +127,7 @@ class Examiner(SittingOptions, PaidBy):
                 choices=self.choices,
             )  # fmt: skip
         vars(self).update(
-            name=name, examined=examined, payer=payer, layout=layout, ledger=payer, _alone=alone, _evidence=evidence,
+            name=name, examined=examined, payer=payer, layout=layout, ledger=payer, _alone=alone, _marked=marked,
             _fast=fast,
         )  # fmt: skip
 
@@ -179,8 +180,8 @@ class Examiner(SittingOptions, PaidBy):
         number = self.sittings_held if sittings is None else sittings
         if self._fast is not None:
             return self._fast.stream(exams, students, sittings=number, role=role, account=account)
-        if self._evidence is not None:
-            check_one_sitting(number)
+        if self.marking is not None and self.marking.one_sitting:
+            check_one_sitting(self.marking.name, number)
         parts = _parts(exams, max(PART, self.payer.workers), len(students) * number)
         return itertools.chain.from_iterable(
             self._examine_part(part, students, role, account or Account(), number) for part in parts
@@ -189,8 +190,11 @@ class Examiner(SittingOptions, PaidBy):
     def _examine_part(
         self, exams: Sequence[Exam], students: Sequence[dspy.LM], role: str, account: Account, sittings: int
     ) -> list[list[ExamReport]]:
-        if self._evidence is not None:
-            return self._evidence.examine(exams, students, role=role, account=account)
+        if self._marked is not None:
+            numbers = range(sittings)
+            seats = [Seat(e.material, s, p, n) for e in exams for s in students for p in e.problems for n in numbers]
+            held = iter(self._marked.sit(seats, role=role, account=account))
+            return [[_report(exam, student, held, sittings) for student in students] for exam in exams]
         return self._whole(role, account).examine(exams, students, sittings)
 
     def sit(
@@ -214,8 +218,8 @@ class Examiner(SittingOptions, PaidBy):
             BudgetSpentError: The next call could exceed the budget.
             UserError: A student does not say how likely a text is, where marks are by evidence.
         """
-        if self._evidence is not None:
-            return self._evidence.sit(seats, role=role, account=account or Account())
+        if self._marked is not None:
+            return self._marked.sit(seats, role=role, account=account or Account())
         if self._fast is None:
             return self._whole(role, account or Account()).sit(seats)
         return self._fast.sit(seats, role=role, account=account, choices=choices)
@@ -242,8 +246,8 @@ class Examiner(SittingOptions, PaidBy):
                     f"the exam problem {start!r} has no {what} {lacking!r}; give it this field"
                     + (" and name it in with_inputs(...)" if what == "input" else "")
                 )
-        if self._evidence is not None:
-            self._evidence.check(students, problems)
+        if self._marked is not None:
+            self._marked.check(students, problems)
 
     def _whole(self, role: str, account: Account) -> WholeProgram:
         paid = PaidProgram(program=self.program, adapter=self.layout, ledger=self.payer, account=account)
@@ -264,6 +268,11 @@ class Examiner(SittingOptions, PaidBy):
         """Return the settings of one sitting: the LM's own win over the examiner's, and each sitting has its seed."""
         seed = request_seed(self.seed, "sitting", sitting)
         return open_settings(student, engine_of(student), self.settings, seed)
+
+
+def _report(exam: Exam, student: dspy.LM, held: Iterator[Sitting], sittings: int) -> ExamReport:
+    rows = tuple(tuple(itertools.islice(held, sittings)) for _ in exam.problems)
+    return ExamReport(student=engine_of(student).name, sittings=rows)
 
 
 def _parts(exams: Iterable[Exam], size: int, seats_per_problem: int) -> Iterator[list[Exam]]:

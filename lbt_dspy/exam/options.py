@@ -10,7 +10,8 @@ import dspy
 
 from lbt_dspy.errors import check_at_least
 from lbt_dspy.exam.names import MarkName
-from lbt_dspy.exam.sitting.evidence import SCALE, check_mark, check_one_sitting
+from lbt_dspy.exam.sitting.evidence import SCALE, sitting_mark
+from lbt_dspy.exam.sitting.mark import SittingMark, check_one_sitting
 
 SITTINGS = 3
 """Of each student on each exam problem, as in the paper."""
@@ -27,9 +28,9 @@ class SittingOptions:
     sittings: int | None = None
     """Of each student on each exam problem after each lesson, at least 1: more costs more and scatters less. `None`: 3,
     but 1 with `mark="evidence"`, which takes no other number."""
-    mark: MarkName = "grade"
+    mark: MarkName | SittingMark = "grade"
     """Of a sitting. `grade`: the student answers, and the grader marks it; `evidence`: how much likelier the lesson
-    makes the reference answer (see `lbt_dspy.exam.sitting.evidence`)."""
+    makes the reference answer (see `lbt_dspy.exam.sitting.evidence`). Or a `SittingMark` of one's own."""
     evidence_scale: float = SCALE
     """Of `evidence`, above 0, in nats per token: the gain that has the mark .73. Fixed beforehand, the same for all
     questions; smaller makes marks more like 0 and 1."""
@@ -45,13 +46,17 @@ class SittingOptions:
 
     def __post_init__(self) -> None:
         check_at_least("sittings", self.sittings_held, 1, "it is the number of sittings on each exam problem")
-        check_mark(self.mark, self.evidence_scale)
-        if self.mark == "evidence":
-            check_one_sitting(self.sittings_held)
+        if self.marking is not None and self.marking.one_sitting:
+            check_one_sitting(self.marking.name, self.sittings_held)
+
+    @property
+    def marking(self) -> SittingMark | None:
+        """What marks sittings; `None`: the grader."""
+        return sitting_mark(self.mark, self.evidence_scale)
 
     @property
     def sittings_held(self) -> int:
         """Sittings of each student on each exam problem after each lesson, also where `sittings` leaves it open."""
         if self.sittings is None:
-            return 1 if self.mark == "evidence" else SITTINGS
+            return 1 if self.marking is not None and self.marking.one_sitting else SITTINGS
         return self.sittings

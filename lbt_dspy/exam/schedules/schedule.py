@@ -11,7 +11,7 @@ from lbt_dspy.exam.schedules.confident import Confident
 from lbt_dspy.exam.schedules.full import FULL, Full
 from lbt_dspy.exam.schedules.lossless import Lossless
 from lbt_dspy.exam.schedules.table import Cell, ExamTable
-from lbt_dspy.exam.selection import RULES
+from lbt_dspy.exam.selection import SelectionRule, rule_of
 
 
 class Schedule(Protocol):
@@ -39,7 +39,7 @@ MADE: Mapping[str, Callable[[float, int], Schedule]] = {
 """By name: from its risk and its seed."""
 
 
-def make_schedule(name: str, *, delta: float = 0.05, seed: int = 0, selection: str) -> Schedule:
+def make_schedule(name: str, *, delta: float = 0.05, seed: int = 0, selection: str | SelectionRule) -> Schedule:
     """Return a schedule by name.
 
     Args:
@@ -50,14 +50,15 @@ def make_schedule(name: str, *, delta: float = 0.05, seed: int = 0, selection: s
         selection: The rule that will choose the answer.
 
     Raises:
-        UserError: There is no such schedule, `delta` is out of bounds, or `confident` is asked for with `max`.
+        UserError: There is no such schedule, `delta` is out of bounds, or `confident` is asked for with a rule beside
+            `sum` and `avg`.
     """
     check_choice("schedule", name, get_args(ScheduleName))
-    check_choice("selection", selection, tuple(RULES))
+    rule_of(selection)
     if not 0 <= delta < 0.5:
         raise UserError(f"delta must be at least 0 and less than 0.5 but got {delta!r}; 0 is the schedule lossless")
-    if name == "confident" and selection == "max":
-        raise UserError("schedule confident is for selection sum or avg but got 'max'; take lossless")
+    if name == "confident" and selection not in ("sum", "avg", "maj"):
+        raise UserError(f"schedule confident is for selection sum or avg but got {selection!r}; take lossless")
     return MADE[name](delta, seed)
 
 

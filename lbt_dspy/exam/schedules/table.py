@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lbt_dspy.errors import UserError, check_at_least, check_choice
-from lbt_dspy.exam.selection import RULES, CandidateLesson, Score, select
+from lbt_dspy.errors import UserError, check_at_least
+from lbt_dspy.exam.selection import CandidateLesson, Score, SelectionRule, rule_of, select
 
 LARGEST_DENOMINATOR = 10_000
+ADDED_UP = ("sum", "max", "avg")
+"""Rules by which scores in any unit can be compared, so that bounds stay whole numbers."""
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -84,20 +86,26 @@ class ExamTable:
         students: Number of exam students, at least 1.
         problems: Number of exam problems, at least 1.
         sittings: Attempts of each student at each problem after each lesson, at least 1.
-        selection: The rule that chooses the answer: `maj`, `sum`, `max` or `avg`; see `selection.select`.
+        selection: The rule that chooses the answer: `maj`, `sum`, `max`, `avg`, or a function; see `selection.select`.
 
     Raises:
         UserError: An argument is out of bounds.
     """
 
     def __init__(
-        self, candidates: Sequence[Candidate], *, students: int, problems: int, sittings: int, selection: str
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        students: int,
+        problems: int,
+        sittings: int,
+        selection: str | SelectionRule,
     ) -> None:
         check_at_least("students", students, 1, "an exam needs someone to sit it")
         check_at_least("problems", problems, 1, "an exam needs a problem")
         check_at_least("sittings", sittings, 1, "1 is one attempt at each problem")
-        check_choice("selection", selection, tuple(RULES))
         self.candidates, self.selection = tuple(candidates), selection
+        self._worth = rule_of(selection)
         self.answers = _lessons_by_answer(self.candidates)
         """The indices of each answer's lessons."""
         self.sizes = [sum(self.candidates[i].copies for i in lessons) for lessons in self.answers]
@@ -202,7 +210,7 @@ class ExamTable:
         """Return the scores of an answer if all its open cells were marked 0, and 1."""
         self._refresh()
         low, high = self._answer_bounds[answer]
-        scale = 1 if self.selection == "maj" else self._unit
+        scale = self._unit if self.selection in ADDED_UP else 1
         return Fraction(low) / scale, Fraction(high) / scale
 
     def highest_lessons(self, answers: Sequence[int]) -> list[int]:
@@ -241,7 +249,9 @@ class ExamTable:
             self._tallies[:, i] = np.array(self._tallies_of(i)).T
         for answer in {self.candidates[i].answer for i in self._stale}:
             bounds = [self._lesson_bounds[i] for i in self.answers[answer] for _ in range(self.candidates[i].copies)]
-            low, high = (RULES[self.selection](scores) for scores in zip(*bounds, strict=True))
+            if self.selection not in ADDED_UP:
+                bounds = [(Fraction(low) / self._unit, Fraction(high) / self._unit) for low, high in bounds]
+            low, high = (self._worth(scores) for scores in zip(*bounds, strict=True))
             self._answer_bounds[answer] = low, high
         self._stale.clear()
 

@@ -18,18 +18,20 @@ import dspy
 from lbt_dspy.errors import UserError, check_choice
 from lbt_dspy.exam.names import MarkName
 from lbt_dspy.exam.render import Renderer
+from lbt_dspy.exam.sitting.mark import SittingMark, check_one_sitting
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.calls import Prefix, ScoreCall, Terms, score_call
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.engine import SCORERS, ModelEngine
 from lbt_dspy.lms.logprobs import decode
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Reply, Seat, Sitting
+from lbt_dspy.types import ExamProblem, Mark, Reply, Seat, Sitting
 
 if TYPE_CHECKING:
     from lbt_dspy.types import Material
 
 MARKS = get_args(MarkName)
+EVIDENCE = "evidence"
 SCALE = 0.1
 """Of the gain, in nats per token: a gain of so much has the mark .73, twice as much .88. See docs/m1.md."""
 DIGITS = 4
@@ -62,20 +64,6 @@ class EvidenceExam:
             self.renderer.answer_text(problem.example)
         check_scorers(students)
 
-    def examine(
-        self, exams: Sequence[Exam], students: Sequence[dspy.LM], *, role: str, account: Account
-    ) -> list[list[ExamReport]]:
-        """As `Examiner.examine`, one sitting each."""
-        seats = [Seat(e.material, student, problem, 0) for e in exams for student in students for problem in e.problems]
-        held = iter(self.sit(seats, role=role, account=account))
-        return [
-            [
-                ExamReport(student=engine_of(s).name, sittings=tuple((next(held),) for _ in exam.problems))
-                for s in students
-            ]
-            for exam in exams
-        ]
-
     def sit(self, seats: Sequence[Seat], *, role: str, account: Account) -> list[Sitting]:
         """As `Examiner.sit`; what is asked without a lesson has a key of its own, so it is paid for once.
 
@@ -87,7 +75,7 @@ class EvidenceExam:
         answers: dict[int, str] = {}
         calls: list[ScoreCall] = []
         for material, student, problem, sitting in seats:
-            check_one_sitting(sitting + 1)
+            check_one_sitting(EVIDENCE, sitting + 1)
             if id(problem) not in answers:
                 answers[id(problem)] = self.renderer.answer_text(problem.example)
             for read in (material, ()):
@@ -109,11 +97,41 @@ class EvidenceExam:
         return Sitting(fields=None, mark=Mark(value=evidence_mark(gain, self.scale), gain=gain))
 
 
-def check_mark(mark: str, scale: float) -> None:
-    """Raise `UserError` unless there is such a mark and the scale is a number above 0."""
-    check_choice("mark", mark, MARKS)
-    if not (isinstance(scale, float | int) and 0 < scale < math.inf):
-        raise UserError(f"evidence_scale must be a number above 0 but got {scale!r}; {SCALE} is the tried one")
+@dataclass(frozen=True)
+class Evidence:
+    """Marks by evidence gain.
+
+    Args:
+        scale: Above 0, in nats per token: the gain that has the mark .73.
+
+    Raises:
+        UserError: The scale is out of bounds.
+    """
+
+    scale: float = SCALE
+    name = EVIDENCE
+    one_sitting = True
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.scale, float | int) and 0 < self.scale < math.inf):
+            raise UserError(f"evidence_scale must be a number above 0 but got {self.scale!r}; {SCALE} is the tried one")
+
+    def exam(self, *, renderer: Renderer, shown: Callable[[Material], Material], ledger: Ledger) -> EvidenceExam:
+        """Return what holds exams."""
+        return EvidenceExam(renderer=renderer, shown=shown, ledger=ledger, scale=self.scale)
+
+
+def sitting_mark(given: object, scale: float) -> SittingMark | None:
+    """Return what marks sittings, given by name or as it is; `None`: the grader.
+
+    Raises:
+        UserError: There is no such mark, or the scale is out of bounds.
+    """
+    evidence = Evidence(scale)
+    if callable(getattr(given, "exam", None)) and isinstance(getattr(given, "name", None), str):
+        return given  # type: ignore[return-value]
+    check_choice("mark", given, MARKS)
+    return evidence if given == EVIDENCE else None
 
 
 def check_scorers(students: Sequence[dspy.LM]) -> None:
@@ -125,15 +143,6 @@ def check_scorers(students: Sequence[dspy.LM]) -> None:
                 f"mark 'evidence' needs students that say how likely a given text is but {engine.name} does not; "
                 f"{SCORERS} do, for others take mark 'grade'"
             )
-
-
-def check_one_sitting(sittings: int) -> None:
-    """Raise `UserError` for more than one sitting, which would say the same again."""
-    if sittings != 1:
-        raise UserError(
-            f"sittings must be 1 with mark 'evidence' but got {sittings}; nothing is sampled, so more say the same: "
-            "leave it out"
-        )
 
 
 def _mean(logprobs: str) -> float:

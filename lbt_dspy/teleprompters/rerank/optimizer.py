@@ -41,8 +41,9 @@ class LbTRerank(RerankOptions, Teleprompter):  # type: ignore[misc]
         evidence_scale: Of `evidence`, above 0, in nats per token: the gain that has the mark .73. The same for all
             questions; smaller makes marks more like 0 and 1.
         selection: `sum`: the answer with the largest sum of LbT scores; `max`: that of the lesson with the best one;
-            `avg`: with the largest mean; `maj`: most lessons, no exam (self-consistency). Ties: more lessons, then
-            first seen.
+            `avg`: with the largest mean; `maj`: most lessons, no exam (self-consistency); or a function of an
+            answer's LbT scores, `(scores) -> worth`, that never falls when a score rises (`SelectionRule`). Ties: more
+            lessons, then first seen.
         schedule: `lossless`: stops an exam as soon as nothing can change the answer; `confident`: when the estimated
             risk is at most `delta`; `full`: never (for LbT scores of every lesson).
         delta: Risk of `confident`, in [0, 0.5), 0 is `lossless`: calibrated on average, not a guarantee for a question.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import dspy
 
-from lbt_dspy.errors import UserError, check_at_least, check_choice
+from lbt_dspy.errors import UserError, check_at_least
 from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.makers import ExamMaker
 from lbt_dspy.exam.names import ScheduleName, SelectionName
 from lbt_dspy.exam.options import SittingOptions
 from lbt_dspy.exam.schedules.schedule import Schedule, make_schedule, schedule_of
+from lbt_dspy.exam.selection import SelectionRule, rule_of
 from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.ledger.own import PaidBy
 from lbt_dspy.sampling import ROLLOUTS
@@ -75,7 +75,7 @@ class RerankOptions(LessonOptions):
         UserError: An option is out of bounds.
     """
 
-    selection: SelectionName = "sum"
+    selection: SelectionName | SelectionRule = "sum"
     schedule: Schedule | ScheduleName = "lossless"
     delta: float = 0.05
     gate: int | None = None
@@ -87,7 +87,7 @@ class RerankOptions(LessonOptions):
         check_at_least("in_flight", self.in_flight, 1, "1 asks one sitting after the other")
         if self.gate is not None:
             check_at_least("gate", self.gate, 2, "leave it out to sample all lessons")
-        check_choice("selection", self.selection, get_args(SelectionName))
+        rule_of(self.selection)
         schedule = self.schedule_for(self.selection)
         if self.choices and schedule.waits:
             raise UserError(f"choices is for the schedule full but got {self.schedule_name!r}; leave it out")
@@ -96,7 +96,7 @@ class RerankOptions(LessonOptions):
                 f"screen must be a grader but got {type(self.screen).__name__}; e.g. ProgramTests() for visible tests"
             )
         if self.selection != "maj" and (self.exam is None or not self.exam_students):
-            raise UserError(f"selection {self.selection!r} needs exam= and exam_students=; 'maj' needs none")
+            raise UserError(f"selection {self.selection_name!r} needs exam= and exam_students=; 'maj' needs none")
 
     @property
     def about(self) -> tuple[str, ...]:
@@ -109,7 +109,12 @@ class RerankOptions(LessonOptions):
         """The name of the schedule."""
         return self.schedule if isinstance(self.schedule, str) else self.schedule.name
 
-    def schedule_for(self, selection: str) -> Schedule:
+    @property
+    def selection_name(self) -> str:
+        """The name of the rule."""
+        return self.selection if isinstance(self.selection, str) else self.selection.__name__
+
+    def schedule_for(self, selection: str | SelectionRule) -> Schedule:
         """Return the schedule of an exam by whose marks the answer is selected so."""
         if isinstance(self.schedule, str):
             return make_schedule(self.schedule, delta=self.delta, seed=self.seed, selection=selection)

@@ -66,8 +66,9 @@ def rerank(
     best = best_lesson([i for i, group in enumerate(groups) if group == result.chosen], result.scores)
     votes = Counter(groups)
     exam = ExamRecord(
-        selection=options.selection, schedule=options.schedule_name, students=tuple(students.names) if problems else (),
-        problems=len(problems), sittings=result.sittings, asked=result.asked, measured=result.measured,
+        selection=options.selection_name, schedule=options.schedule_name,
+        students=tuple(students.names) if problems else (), problems=len(problems),
+        sittings=result.sittings, asked=result.asked, measured=result.measured,
         lost=len(sampled) - len(all_lessons), overturned=result.chosen != max(votes, key=lambda g: (votes[g], -g)),
         screened=len(all_lessons) - len(lessons),
     )  # fmt: skip
