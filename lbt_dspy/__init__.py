@@ -19,12 +19,12 @@ _HOME = {
     "Account": "lbt_dspy.ledger.account",
     "Budget": "lbt_dspy.ledger.budget",
     "BudgetSpentError": "lbt_dspy.errors",
+    "ExactMatch": "lbt_dspy.exam.grading",
     "Exam": "lbt_dspy.types",
-    "ExamProblem": "lbt_dspy.types",
     "ExamMaker": "lbt_dspy.exam.makers",
+    "ExamProblem": "lbt_dspy.types",
     "ExamReport": "lbt_dspy.types",
     "Examiner": "lbt_dspy.exam.examiner",
-    "ExactMatch": "lbt_dspy.exam.grading",
     "Fixed": "lbt_dspy.exam.makers",
     "Grader": "lbt_dspy.exam.grading",
     "Journal": "lbt_dspy.ledger.journal",
@@ -35,10 +35,18 @@ _HOME = {
     "LbTRerank": "lbt_dspy.teleprompters.rerank.optimizer",
     "Ledger": "lbt_dspy.ledger.ledger",
     "Mark": "lbt_dspy.types",
+    "ModelRejectedError": "lbt_dspy.errors",
+    "ModelUnreachableError": "lbt_dspy.errors",
     "Nearest": "lbt_dspy.exam.makers",
+    "NoAnswerError": "lbt_dspy.errors",
+    "NoCandidateError": "lbt_dspy.errors",
     "Predicted": "lbt_dspy.exam.predictors",
     "Predictor": "lbt_dspy.exam.predictors",
+    "Reply": "lbt_dspy.types",
     "SameKind": "lbt_dspy.exam.makers",
+    "SearchWithinCalls": "lbt_dspy.teleprompters.within_calls",
+    "Sitting": "lbt_dspy.types",
+    "StoppedError": "lbt_dspy.errors",
     "UserError": "lbt_dspy.errors",
     "Variants": "lbt_dspy.exam.makers",
     "classification": "lbt_dspy.signatures",
@@ -65,10 +73,18 @@ __all__ = [
     "LbTRerank",
     "Ledger",
     "Mark",
+    "ModelRejectedError",
+    "ModelUnreachableError",
     "Nearest",
+    "NoAnswerError",
+    "NoCandidateError",
     "Predicted",
     "Predictor",
+    "Reply",
     "SameKind",
+    "SearchWithinCalls",
+    "Sitting",
+    "StoppedError",
     "UserError",
     "Variants",
     "__version__",
@@ -78,7 +94,16 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from lbt_dspy.errors import BudgetSpentError, LbTError, UserError
+    from lbt_dspy.errors import (
+        BudgetSpentError,
+        LbTError,
+        ModelRejectedError,
+        ModelUnreachableError,
+        NoAnswerError,
+        NoCandidateError,
+        StoppedError,
+        UserError,
+    )
     from lbt_dspy.exam.examiner import Examiner
     from lbt_dspy.exam.grading import ExactMatch, Grader
     from lbt_dspy.exam.makers import ExamMaker, Fixed, Nearest, SameKind, Variants
@@ -93,8 +118,8 @@ if TYPE_CHECKING:
     from lbt_dspy.teleprompters.dpo.optimizer import LbTDPO
     from lbt_dspy.teleprompters.exemplars.optimizer import LbTExemplars
     from lbt_dspy.teleprompters.rerank.optimizer import LbTRerank
-    from lbt_dspy.teleprompters.within_calls import within_calls
-    from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark
+    from lbt_dspy.teleprompters.within_calls import SearchWithinCalls, within_calls
+    from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Reply, Sitting
 
 __getattr__, _ = face(__name__, _HOME)
 

@@ -4,7 +4,7 @@ from lbt_dspy.exam.schedules.confident import Confident
 from lbt_dspy.exam.schedules.full import Full
 from lbt_dspy.exam.schedules.lossless import Lossless
 from lbt_dspy.exam.schedules.schedule import Schedule, make_schedule
-from lbt_dspy.exam.schedules.table import Candidate, Cell, ExamTable
+from lbt_dspy.exam.schedules.table import Candidate, Cell, ExamTable, Tallies
 
 __all__ = [
     "Candidate",
@@ -14,5 +14,6 @@ __all__ = [
     "Full",
     "Lossless",
     "Schedule",
+    "Tallies",
     "make_schedule",
 ]

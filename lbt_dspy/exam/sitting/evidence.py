@@ -18,7 +18,7 @@ import dspy
 from lbt_dspy.errors import UserError, check_choice
 from lbt_dspy.exam.names import MarkName
 from lbt_dspy.exam.render import Renderer
-from lbt_dspy.exam.sitting.mark import SittingMark, check_one_sitting
+from lbt_dspy.exam.sitting.mark import MarkedExam, SittingMark, check_one_sitting
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.calls import Prefix, ScoreCall, Terms, score_call
 from lbt_dspy.ledger.ledger import Ledger
@@ -116,7 +116,7 @@ class Evidence:
         if not (isinstance(self.scale, float | int) and 0 < self.scale < math.inf):
             raise UserError(f"evidence_scale must be a number above 0 but got {self.scale!r}; {SCALE} is the tried one")
 
-    def exam(self, *, renderer: Renderer, shown: Callable[[Material], Material], ledger: Ledger) -> EvidenceExam:
+    def exam(self, *, renderer: Renderer, shown: Callable[[Material], Material], ledger: Ledger) -> MarkedExam:
         """Return what holds exams."""
         return EvidenceExam(renderer=renderer, shown=shown, ledger=ledger, scale=self.scale)
 
