@@ -26,7 +26,8 @@ from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 
 SITTINGS = 2000
-KILLS = {"lean": 20, "litellm": 5}
+KILLS = {"lean": 8, "litellm": 3}
+"""Each costs the start of a process."""
 WORKERS = 32
 LATENCY = 0.01
 LEFT = 200

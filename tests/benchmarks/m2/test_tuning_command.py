@@ -11,7 +11,7 @@ from lbt_dspy.teleprompters.dpo import options as dpo_settings
 
 TRAINS = all(importlib.util.find_spec(name) for name in dpo_settings.NEEDED)
 needs_extra = pytest.mark.skipif(not TRAINS, reason="the extra dpo is not installed")
-SMALL = ["--task", "classroom", "--method", "m2", "--problems", "90", "--held-out", "90", "--sittings", "1", "--quiet"]
+SMALL = ["--task", "classroom", "--method", "m2", "--problems", "60", "--held-out", "60", "--sittings", "1", "--quiet"]
 ROWS = ["before", "dpo-correct", "dpo-lbt", "dpo-both"]
 
 
@@ -21,11 +21,11 @@ def results_of(folder):
 
 @needs_extra
 def test_the_whole_run_and_its_resumption(tmp_path, capsys):
-    folder, more = tmp_path / "run", ["--seeds", "0,1", "--epochs", "2", "--rounds", "2"]
-    assert main([*SMALL, *more, "--max-calls", "1500", "--out", str(folder)]) == 3
+    folder, more = tmp_path / "run", ["--seeds", "0,1", "--epochs", "1", "--rounds", "2"]
+    assert main([*SMALL, *more, "--max-calls", "1000", "--out", str(folder)]) == 3
     out, err = capsys.readouterr()
     assert "Known so far" in out
-    assert "budget of 1500 calls" in err
+    assert "budget of 1000 calls" in err
     assert main(["--resume", str(folder), "--quiet"]) == 0
     table = capsys.readouterr().out
     results = results_of(folder)
@@ -46,7 +46,7 @@ def test_the_whole_run_and_its_resumption(tmp_path, capsys):
     report = (folder / "report.md").read_text()
     assert all(f"| {name} |" in report for name in ROWS)
     assert (
-        "`lbt --method m2 --task classroom --problems 90 --held-out 90 --sittings 1 --epochs 2.0 --rounds 2" in report
+        "`lbt --method m2 --task classroom --problems 60 --held-out 60 --sittings 1 --epochs 1.0 --rounds 2" in report
     )
     assert (folder / "accuracy_by_round.png").stat().st_size > 5000
     assert (folder / "seed-1" / "dpo-lbt" / "round-1" / "checkpoint" / "config.json").is_file()

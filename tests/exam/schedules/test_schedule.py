@@ -97,9 +97,9 @@ def test_lossless_is_the_full_exam_on_1000_random_tables():
 
 
 @pytest.mark.slow
-def test_lossless_is_the_full_exam_on_20000_random_tables():
+def test_lossless_is_the_full_exam_on_10000_random_tables():
     rng = random.Random(1)
-    assert all(agrees(random_case(rng), rng.randint(1, 256)) for _ in range(20_000))
+    assert all(agrees(random_case(rng), rng.randint(1, 256)) for _ in range(10_000))
 
 
 @settings(max_examples=150)

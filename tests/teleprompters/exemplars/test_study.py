@@ -16,7 +16,7 @@ from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.metrics import BinaryF1
 from lbt_dspy.teleprompters.exemplars.searches.study import SharedStudy, check_storage, open_storage
 
-TRIALS = 60
+TRIALS = 36
 WORK = """
 import sys
 from lbt_dspy import LbTExemplars
