@@ -45,6 +45,10 @@ class NoAnswerError(LbTError):
         """Whether its models answered every call, so that no answer is a wrong answer; else nothing is known of it."""
 
 
+class JournalError(LbTError):
+    """The journal could not be written or read, as on a full disk; what it held before is kept."""
+
+
 class NoCandidateError(UserError):
     """The calls of a search ended before one of its candidates was evaluated."""
 

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 
+from lbt_dspy.benchmarks.shared.signals import stops_as_interrupts
 from lbt_dspy.errors import LbTError
 
 COMMANDS = {"predict": "lbt_dspy.benchmarks.cli.predict", "compare": "lbt_dspy.benchmarks.cli.compare"}
@@ -16,10 +17,11 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     try:
-        if words and words[0] in COMMANDS:
-            command = importlib.import_module(COMMANDS[words[0]])
-            return int(command.execute(words[1:]))
-        return _run(words)
+        with stops_as_interrupts():
+            if words and words[0] in COMMANDS:
+                command = importlib.import_module(COMMANDS[words[0]])
+                return int(command.execute(words[1:]))
+            return _run(words)
     except LbTError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

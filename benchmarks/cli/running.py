@@ -16,7 +16,7 @@ from lbt_dspy.benchmarks.cli.settings import AnySettings
 from lbt_dspy.benchmarks.m1.settings import check_weak_sandbox
 from lbt_dspy.benchmarks.shared.console import Job, check_json_path, console
 from lbt_dspy.benchmarks.shared.run_options import RunOptions
-from lbt_dspy.errors import BudgetSpentError, ModelUnreachableError, UserError
+from lbt_dspy.errors import BudgetSpentError, JournalError, ModelUnreachableError, UserError
 from lbt_dspy.ledger.budget import Budget
 from lbt_dspy.ledger.journal import Journal
 from lbt_dspy.ledger.ledger import Ledger
@@ -76,13 +76,16 @@ def make_run(job: Job, ledger: Ledger, folder: Path, json_path: str | None, prog
         raise
     except ModelUnreachableError as error:
         raise ModelUnreachableError(f"{error}: {again}") from None
+    except JournalError as error:
+        raise JournalError(f"{error}: {again}") from None
     except KeyboardInterrupt:
         print(f"stopped; what was answered is kept. Go on with: {again}", file=sys.stderr)
         ledger.abandon()
         return 1
     finally:
         ledger.finish()
-        ledger.journal.add_session(time.monotonic() - start)
+        with contextlib.suppress(JournalError):  # said already, or nothing but the time is lost
+            ledger.journal.add_session(time.monotonic() - start)
         ledger.close()
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from lbt_dspy.benchmarks.shared.signals import stops_as_interrupts
 from lbt_dspy.errors import LbTError
 
 
@@ -18,7 +19,8 @@ def exit_code_of(run: Callable[[], None], stopped: str = "stopped") -> int:
     """
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     try:
-        run()
+        with stops_as_interrupts():
+            run()
         return 0
     except LbTError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lbt_dspy.errors import UserError
+from lbt_dspy.errors import JournalError, UserError
 from lbt_dspy.types import Reply
 
 SCHEMA = """
@@ -58,7 +58,7 @@ class Journal:
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = None if path is None else Path(path)
         self._lock = threading.RLock()
-        self._together = 0
+        self._together = False
         self._sources: dict[tuple[str, str], int] = {}
         try:
             self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None, timeout=30)
@@ -68,27 +68,41 @@ class Journal:
             self._db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             with self.together():
                 self._make_tables()
-        except sqlite3.Error as error:
-            raise UserError(f"{path} cannot be used as a journal ({error}); name another file or remove it") from None
+        except (sqlite3.Error, JournalError) as error:
+            reason = error.__cause__ or error
+            raise UserError(f"{path} cannot be used as a journal ({reason}); name another file or remove it") from None
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """Commit all that is written inside at once, at the end; other threads wait."""
         with self._lock:
-            if not self._together:
-                self._db.execute("BEGIN IMMEDIATE")
-            self._together += 1
-            try:
+            if self._together:
                 yield
-            except BaseException:
-                self._together -= 1
-                if not self._together:
-                    self._db.execute("ROLLBACK")
+                return
+            with self._said_plainly():
+                self._db.execute("BEGIN IMMEDIATE")
+                self._together = True
+                try:
+                    yield
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:  # a full disk may have ended it
+                        self._db.execute("ROLLBACK")
                     self._sources.clear()
-                raise
-            self._together -= 1
-            if not self._together:
-                self._db.execute("COMMIT")
+                    raise
+                finally:
+                    self._together = False
+
+    @contextlib.contextmanager
+    def _said_plainly(self) -> Iterator[None]:
+        """Raise what the database or its disk says as an error of ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(
+                f"the journal {self.path or '(in memory)'} cannot be used ({error}); what it holds is kept: mend that, "
+                "make room on its disk for instance, and go on from it"
+            ) from error
 
     def replies(self, keys: Sequence[bytes]) -> dict[bytes, Reply]:
         """Return the recorded replies of `keys`, failed ones included; absent keys are absent."""
@@ -96,7 +110,7 @@ class Journal:
         for start in range(0, len(keys), LOOKUP_CHUNK):
             chunk = keys[start : start + LOOKUP_CHUNK]
             query = LOOKUP.format(",".join("?" * len(chunk)))
-            with self._lock:
+            with self._lock, self._said_plainly():
                 rows = self._db.execute(query, chunk).fetchall()
             found.update((row[0], Reply._make(row[1:])) for row in rows)
         return found
@@ -162,7 +176,7 @@ class Journal:
 
     def calls(self) -> dict[tuple[str, str], int]:
         """Return the calls (retries included) of all recorded replies by (role, LM name)."""
-        with self._lock:
+        with self._lock, self._said_plainly():
             rows = self._db.execute(
                 "SELECT role, lm, sum(attempts) FROM reply JOIN source ON id = source GROUP BY role, lm"
             ).fetchall()
@@ -170,7 +184,7 @@ class Journal:
 
     def add_session(self, seconds: float) -> None:
         """Note how long a session took."""
-        with self._lock:
+        with self.together():
             self._db.execute("INSERT INTO session VALUES (?)", (seconds,))
 
     def seconds(self) -> float:
@@ -183,7 +197,7 @@ class Journal:
             self._db.close()
 
     def _one(self, query: str) -> float:
-        with self._lock:
+        with self._lock, self._said_plainly():
             row = self._db.execute(query).fetchone()
         return row[0]  # type: ignore[no-any-return]
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbt_dspy import Journal, UserError
+from lbt_dspy.errors import JournalError
 from lbt_dspy.lms.redaction import writable
 from lbt_dspy.types import Reply
 
@@ -179,3 +180,38 @@ def test_what_can_be_written_is_left_as_it_is_and_the_rest_can_be_written(text):
     assert written.encode().decode() == written
     if not any("\ud800" <= c <= "\udfff" for c in text):
         assert written == text
+
+
+def test_a_commit_that_fails_leaves_no_open_transaction(tmp_path):
+    """Here by a constraint that is checked at the end; a full disk does the same."""
+    journal = Journal(tmp_path / "j.sqlite")
+    journal.record("students", "m", [(b"a", Reply("yes"))])
+    journal._db.execute("PRAGMA foreign_keys=ON")
+    journal._db.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    journal._db.execute("CREATE TABLE child (p INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+
+    def write():
+        with journal.together():
+            journal.record("students", "new", [(b"b", Reply("no"))])
+            journal._db.execute("INSERT INTO child VALUES (7)")
+
+    with pytest.raises(JournalError, match=r"cannot be used .*constraint.* what it holds is kept"):
+        write()
+    assert not journal._db.in_transaction
+    journal.record("students", "new", [(b"c", Reply("maybe"))])
+    assert set(journal.replies([b"a", b"b", b"c"])) == {b"a", b"c"}
+    assert set(journal.calls()) == {("students", "m"), ("students", "new")}
+    journal.close()
+
+
+def test_a_full_disk_is_said_plainly_and_loses_nothing(tmp_path):
+    journal = Journal(tmp_path / "j.sqlite")
+    journal.record("students", "m", [(b"a", Reply("yes"))])
+    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+    journal._db.execute(f"PRAGMA max_page_count={pages + 2}")
+    with pytest.raises(JournalError, match=r"is full.*make room"):
+        journal.record("students", "m", [(b"b", Reply("x" * 100_000))])
+    journal._db.execute("PRAGMA max_page_count=100000")
+    journal.record("students", "m", [(b"c", Reply("y" * 100_000))])
+    assert set(journal.replies([b"a", b"b", b"c"])) == {b"a", b"c"}
+    journal.close()
