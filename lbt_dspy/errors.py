@@ -49,6 +49,10 @@ class JournalError(LbTError):
     """The journal could not be written or read, as on a full disk; what it held before is kept."""
 
 
+class StorageLostError(LbTError):
+    """The storage of a study that was there cannot be reached any more; its finished trials are kept."""
+
+
 class NoCandidateError(UserError):
     """The calls of a search ended before one of its candidates was evaluated."""
 

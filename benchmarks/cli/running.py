@@ -16,7 +16,7 @@ from lbt_dspy.benchmarks.cli.settings import AnySettings
 from lbt_dspy.benchmarks.m1.settings import check_weak_sandbox
 from lbt_dspy.benchmarks.shared.console import Job, check_json_path, console
 from lbt_dspy.benchmarks.shared.run_options import RunOptions
-from lbt_dspy.errors import BudgetSpentError, JournalError, ModelUnreachableError, UserError
+from lbt_dspy.errors import BudgetSpentError, JournalError, ModelUnreachableError, StorageLostError, UserError
 from lbt_dspy.ledger.budget import Budget
 from lbt_dspy.ledger.journal import Journal
 from lbt_dspy.ledger.ledger import Ledger
@@ -74,10 +74,8 @@ def make_run(job: Job, ledger: Ledger, folder: Path, json_path: str | None, prog
             "was spent in this folder; without them there is no limit)."
         )
         raise
-    except ModelUnreachableError as error:
-        raise ModelUnreachableError(f"{error}: {again}") from None
-    except JournalError as error:
-        raise JournalError(f"{error}: {again}") from None
+    except (ModelUnreachableError, JournalError, StorageLostError) as error:
+        raise type(error)(f"{error}: {again}") from None
     except KeyboardInterrupt:
         print(f"stopped; what was answered is kept. Go on with: {again}", file=sys.stderr)
         ledger.abandon()

@@ -78,7 +78,7 @@ class Fit:
         number, row, ids, counts = texts
         places = self.place.take(ids)
         weights = self.weights.take(places, axis=0) * counts[:, None]
-        raw = np.stack([np.bincount(row, column, number) for column in weights.T], axis=1)
+        raw: np.ndarray[Any, Any] = np.stack([np.bincount(row, column, number) for column in weights.T], axis=1)
         if self.idf is not None:
             norms = np.sqrt(np.bincount(row, (self.idf.take(places) * counts) ** 2, number))
             raw = raw / np.maximum(norms, LEAST_NORM)[:, None]

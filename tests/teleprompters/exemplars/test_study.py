@@ -1,7 +1,9 @@
 """A study that several processes work on, and that survives the death of any of them."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,8 +14,10 @@ import pytest
 
 from lbt_dspy import LbTExemplars, UserError
 from lbt_dspy.benchmarks.tasks.classification.data import load_data
+from lbt_dspy.errors import StorageLostError
 from lbt_dspy.lms.embedded import embedded_lm
 from lbt_dspy.metrics import BinaryF1
+from lbt_dspy.teleprompters.exemplars.searches import tpe
 from lbt_dspy.teleprompters.exemplars.searches.study import SharedStudy, check_storage, open_storage
 
 TRIALS = 36
@@ -189,3 +193,31 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path):
     (tmp_path / "text").write_text("Hello,\nthis is a letter.\n")
     with pytest.raises(UserError, match="cannot be opened"):
         check_storage(str(tmp_path / "text"))
+
+
+def test_a_database_that_goes_away_is_one_line(tmp_path, monkeypatch):
+    """Its tables are dropped in the middle of a study, as a server that is stopped or reset loses them."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    data = load_data("fallacy", None, ())
+    program = data.task.program()
+    program.set_lm(embedded_lm("embedded/teacher"))
+    scored = []
+
+    run_trial = tpe.run_trial
+
+    def then_gone(desk, trial, mine):
+        scored.append(trial.number)
+        if len(scored) == 2:
+            with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as db:
+                for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall():
+                    db.execute(f"DROP TABLE {name}")
+        return run_trial(desk, trial, mine)
+
+    monkeypatch.setattr(tpe, "run_trial", then_gone)
+    optimizer = LbTExemplars(
+        metric=BinaryF1("Yes", ("Yes", "No")), exam_students=[embedded_lm("embedded/words")], search="tpe",
+        exemplars=4, minibatch=8, selection_examples=16, evaluations=16 * 9, storage=url,
+    )  # fmt: skip
+    with pytest.raises(StorageLostError, match=r"storage sqlite:///.* cannot be reached any more \(.*bring it back"):
+        optimizer.optimize(program, trainset=data.train)
+    assert len(scored) == 2

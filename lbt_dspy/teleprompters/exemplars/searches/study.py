@@ -13,11 +13,11 @@ import socket
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lbt_dspy.errors import UserError
+from lbt_dspy.errors import StorageLostError, UserError
 from lbt_dspy.sampling import digest_int
 from lbt_dspy.teleprompters.exemplars.choices import without_password
 
@@ -84,6 +84,31 @@ def check_storage(storage: Any) -> None:
         raise UserError(
             f"storage {name} cannot be used ({type(error).__name__}); name a new file or a database"
         ) from None
+
+
+@contextlib.contextmanager
+def storage_in_reach(storage: Any) -> Iterator[None]:
+    """Raise `StorageLostError` when a storage that was there is gone: its server was stopped, its disk is full."""
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except Exception as error:  # Optuna may stumble over what the database said
+        said = [e for e in _chain(error) if isinstance(e, SQLAlchemyError | optuna.exceptions.StorageInternalError)]
+        if not said:
+            raise
+        raise StorageLostError(
+            f"storage {without_password(str(storage))} cannot be reached any more ({type(said[0]).__name__}); what was "
+            "finished is kept there and in the journal: bring it back, and go on"
+        ) from None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Give an error, and those that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class SharedStudy:

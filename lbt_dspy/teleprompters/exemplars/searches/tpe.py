@@ -19,7 +19,7 @@ from lbt_dspy.teleprompters.exemplars.limits import SEED_SETS
 from lbt_dspy.teleprompters.exemplars.moves import best_first, random_set
 from lbt_dspy.teleprompters.exemplars.records import ExemplarSet, Found, Proposal, Round, ScoredSet
 from lbt_dspy.teleprompters.exemplars.searches.beam import criticise_and_revise
-from lbt_dspy.teleprompters.exemplars.searches.study import SharedStudy, open_storage
+from lbt_dspy.teleprompters.exemplars.searches.study import SharedStudy, open_storage, storage_in_reach
 from lbt_dspy.teleprompters.exemplars.task import Task
 from lbt_dspy.teleprompters.exemplars.writing import covering
 
@@ -64,15 +64,18 @@ def tpe_search(task: Task) -> Found:
     if options.rounds == 0:
         return Found(rounds=tuple(rounds))
     trials = max(1, task.evaluations // len(task.selection.examples) - 1)
-    shared = SharedStudy(open_storage(options.storage), study_name(task), trials=trials, seed=context.seed)
     mine: list[ScoredSet] = []
-    shared.run(lambda trial: run_trial(desk, trial, mine))
-    best = [composed(desk, trial.params, trial.number) for trial in shared.best(options.beam)]
+    storage = open_storage(options.storage)
+    with storage_in_reach(options.storage):
+        shared = SharedStudy(storage, study_name(task), trials=trials, seed=context.seed)
+        shared.run(lambda trial: run_trial(desk, trial, mine))
+        best = [composed(desk, trial.params, trial.number) for trial in shared.best(options.beam)]
+        calls = calls_of(task, shared.study)
     scored = task.score(list({s.content: s for s in best}.values()))
     proposals = [p for own in desk.revised.values() for p in own]
     beam = best_first([*scored, *initial], options.beam)
     done = Round(number=1, beam=beam, proposals=tuple(proposals), scored=tuple(mine), errors=desk.errors)
-    return Found(rounds=(rounds[0], task.tell(done)), study=shared.study, calls=calls_of(task, shared.study))
+    return Found(rounds=(rounds[0], task.tell(done)), study=shared.study, calls=calls)
 
 
 def calls_of(task: Task, study: Any) -> int:
