@@ -42,6 +42,26 @@ def limits_of(options: ExemplarOptions, selection: int) -> Limits:
     )
 
 
+def larger_than_data(options: ExemplarOptions, train: int, selection: int) -> dict[str, str]:
+    """Return what is said of each option that asks for more than there is, of which all is taken.
+
+    Args:
+        options: The search's.
+        train: Number of training examples.
+        selection: Number of examples that sets can be scored on.
+    """
+    there = {"selection_examples": (selection, "examples to score on"), "minibatch": (train, "training examples")}
+    if options.search == "utility":
+        there["pool"] = (train, "training examples")
+        there["draw"] = (min(selection, options.selection_examples), "selection examples")
+    asked = {name: getattr(options, name) for name in there}
+    return {
+        name: f"{name} is {asked[name]:,} but there are {have:,} {what}: all of them are taken"
+        for name, (have, what) in there.items()
+        if asked[name] is not None and asked[name] > have
+    }
+
+
 def evaluations_of(options: ExemplarOptions, selection: int, fresh: int) -> int:
     """Return the budget of evaluations: the given one, or as many as `beam` needs at most (half with an evaluator).
 

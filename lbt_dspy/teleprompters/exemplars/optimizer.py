@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ from lbt_dspy.ledger.own import OwnLedger
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.teleprompters.exemplars.checks import all_labels, check_data, probabilities_wanted
 from lbt_dspy.teleprompters.exemplars.context import SearchContext
-from lbt_dspy.teleprompters.exemplars.limits import limits_of
+from lbt_dspy.teleprompters.exemplars.limits import larger_than_data, limits_of
 from lbt_dspy.teleprompters.exemplars.metrics import set_level
 from lbt_dspy.teleprompters.exemplars.options import ExemplarOptions
 from lbt_dspy.teleprompters.exemplars.records import ExemplarSearch, ExemplarSet, Found, Round, ScoredSet
@@ -36,6 +37,7 @@ from lbt_dspy.teleprompters.exemplars.searches.tpe import tpe_search
 from lbt_dspy.teleprompters.exemplars.searches.utility import utility_search
 from lbt_dspy.teleprompters.exemplars.task import Task
 
+logger = logging.getLogger(__name__)
 POLICIES: Mapping[str, Callable[[Task], Found]] = {
     "beam": beam_search,
     "utility": utility_search,
@@ -192,6 +194,9 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
         try:
             context = self._context(program, trainset, valset, ledger, Account() if account is None else account)
             candidates = list(trainset if valset is None else valset)
+            for name, said in larger_than_data(self, len(trainset), len(candidates)).items():
+                if getattr(self, name) != getattr(ExemplarOptions, name):  # nobody asked for a default
+                    logger.warning(said)
             whole = Selection(examples=candidates, shares=label_shares(context, candidates))
             task = Task(context=context, options=self, train=list(trainset), selection=whole, watch=watch)
             drawn = task.draw(candidates, self.selection_examples, "selection", 0)

@@ -402,3 +402,13 @@ def test_repetitions_restore_the_shares_of_the_data(counts, draw):
 
 def test_unbalanced_draws_are_not_reweighted():
     assert repetitions({"a": 20, "b": 80}, {"a": 0.2, "b": 0.8}) == {"a": 1, "b": 1}
+
+
+def test_options_larger_than_the_data_are_said_and_defaults_are_not(program, examples, caplog):
+    program.set_lm(embedded_lm("embedded/teacher"))
+    options = {"minibatch": 999, "pool": len(examples), "rounds": 1, "exemplars": 4, "draw": 5}
+    optimizer = LbTExemplars(metric=METRIC, exam_students=[embedded_lm("embedded/words")], **options)
+    optimizer.compile(program, trainset=examples)
+    assert [r.message for r in caplog.records if "but there are" in r.message] == [
+        f"minibatch is 999 but there are {len(examples)} training examples: all of them are taken"
+    ]
