@@ -19,6 +19,7 @@ _HOME = {
     "Account": "lbt_dspy.ledger.account",
     "Budget": "lbt_dspy.ledger.budget",
     "BudgetSpentError": "lbt_dspy.errors",
+    "CallPlan": "lbt_dspy.ledger.plan",
     "ExactMatch": "lbt_dspy.exam.grading",
     "Exam": "lbt_dspy.types",
     "ExamMaker": "lbt_dspy.exam.makers",
@@ -40,6 +41,7 @@ _HOME = {
     "Nearest": "lbt_dspy.exam.makers",
     "NoAnswerError": "lbt_dspy.errors",
     "NoCandidateError": "lbt_dspy.errors",
+    "PlannedCalls": "lbt_dspy.ledger.plan",
     "Predicted": "lbt_dspy.exam.predictors",
     "Predictor": "lbt_dspy.exam.predictors",
     "Reply": "lbt_dspy.types",
@@ -57,6 +59,7 @@ __all__ = [
     "Account",
     "Budget",
     "BudgetSpentError",
+    "CallPlan",
     "ExactMatch",
     "Exam",
     "ExamMaker",
@@ -78,6 +81,7 @@ __all__ = [
     "Nearest",
     "NoAnswerError",
     "NoCandidateError",
+    "PlannedCalls",
     "Predicted",
     "Predictor",
     "Reply",
@@ -113,6 +117,7 @@ if TYPE_CHECKING:
     from lbt_dspy.ledger.budget import Budget
     from lbt_dspy.ledger.journal import Journal
     from lbt_dspy.ledger.ledger import Ledger
+    from lbt_dspy.ledger.plan import CallPlan, PlannedCalls
     from lbt_dspy.lms.roles import LMRoles
     from lbt_dspy.signatures import classification
     from lbt_dspy.teleprompters.dpo.optimizer import LbTDPO

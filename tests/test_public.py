@@ -14,11 +14,12 @@ import pytest
 import lbt_dspy
 
 SURFACE = [
-    "Account", "Budget", "BudgetSpentError", "ExactMatch", "Exam", "ExamMaker", "ExamProblem", "ExamReport",
-    "Examiner", "Fixed", "Grader", "Journal", "LMRoles", "LbTDPO", "LbTError", "LbTExemplars", "LbTRerank",
-    "Ledger", "Mark", "ModelRejectedError", "ModelUnreachableError", "Nearest", "NoAnswerError", "NoCandidateError",
-    "Predicted", "Predictor", "Reply", "SameKind", "SearchWithinCalls", "Sitting", "StoppedError", "UserError",
-    "Variants", "__version__", "classification", "teaching_plans", "within_calls",
+    "Account", "Budget", "BudgetSpentError", "CallPlan", "ExactMatch", "Exam", "ExamMaker", "ExamProblem",
+    "ExamReport", "Examiner", "Fixed", "Grader", "Journal", "LMRoles", "LbTDPO", "LbTError", "LbTExemplars",
+    "LbTRerank", "Ledger", "Mark", "ModelRejectedError", "ModelUnreachableError", "Nearest", "NoAnswerError",
+    "NoCandidateError", "PlannedCalls", "Predicted", "Predictor", "Reply", "SameKind", "SearchWithinCalls",
+    "Sitting", "StoppedError", "UserError", "Variants", "__version__", "classification", "teaching_plans",
+    "within_calls",
 ]  # fmt: skip
 
 

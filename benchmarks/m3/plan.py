@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import dspy
 
 from lbt_dspy.benchmarks.m3.runs import RANDOM_DRAWS, Runner
+from lbt_dspy.exam.costs import Costs, costs_of_call
 from lbt_dspy.exam.render import Renderer, current_adapter
-from lbt_dspy.ledger.calls import LazyCall
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.teleprompters.exemplars.limits import limits_of
 
 Plan = Counter[tuple[str, str]]
-ANSWER_TOKENS = 16
 
 
 def largest_plan(runner: Runner) -> Plan:
@@ -46,20 +44,7 @@ def largest_plan(runner: Runner) -> Plan:
     return Counter({key: calls * len(s.seeds) for key, calls in plan.items()})
 
 
-def call_costs(runner: Runner, lm: dspy.LM) -> tuple[float | None, float | None]:
-    """Return about what one exam call costs, and the most it can cost, in US dollars; `None`: unknown price.
-
-    About: a question and exemplars of median length, an answer of a few tokens. The most: the longest training texts,
-    a token per byte, an answer as long as it may be.
-    """
-    engine, fields = engine_of(lm), runner.data.task.inputs
-    by_length = sorted(runner.data.train, key=lambda example: sum(len(example[field]) for field in fields))
-    size, middle = runner.settings.exemplars, len(by_length) // 2
+def call_costs(runner: Runner, lm: dspy.LM) -> Costs:
+    """Return about what one exam call costs, and the most it can cost; see `costs_of_call`."""
     renderer = Renderer(runner.trained.signature, current_adapter())
-
-    def call(exemplars: Sequence[dspy.Example]) -> LazyCall:
-        inputs = {name: exemplars[-1].get(name, "") for name in runner.trained.signature.input_fields}
-        return renderer.prefix(exemplars, lm, engine, {}, 0).call(inputs)
-
-    likely = engine.likely_cost(call([by_length[middle]] * size).request, ANSWER_TOKENS)
-    return likely, engine.worst_cost(call(by_length[-size:]).request)
+    return costs_of_call(renderer, lm, runner.data.train, shown=runner.settings.exemplars)

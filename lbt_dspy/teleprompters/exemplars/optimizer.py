@@ -24,12 +24,14 @@ from lbt_dspy.exam.students import as_lms
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.ledger.own import OwnLedger
+from lbt_dspy.ledger.plan import CallPlan
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.teleprompters.exemplars.checks import all_labels, check_data, probabilities_wanted
 from lbt_dspy.teleprompters.exemplars.context import SearchContext
 from lbt_dspy.teleprompters.exemplars.limits import larger_than_data, limits_of
 from lbt_dspy.teleprompters.exemplars.metrics import set_level
 from lbt_dspy.teleprompters.exemplars.options import ExemplarOptions
+from lbt_dspy.teleprompters.exemplars.plan import plan_of
 from lbt_dspy.teleprompters.exemplars.records import ExemplarSearch, ExemplarSet, Found, Round, ScoredSet
 from lbt_dspy.teleprompters.exemplars.scores import Selection, label_shares
 from lbt_dspy.teleprompters.exemplars.searches.beam import beam_search
@@ -165,6 +167,21 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
                 cost=task.context.account.cost,
                 shared_calls=found.calls,
             )
+
+    def plan(
+        self,
+        program: dspy.Module,
+        *,
+        trainset: Sequence[dspy.Example],
+        valset: Sequence[dspy.Example] | None = None,
+    ) -> CallPlan:
+        """Return the most calls that `compile` can make with these options and data, and what they cost; make none.
+
+        Raises:
+            UserError: As `compile` does.
+        """
+        with self._task(program, trainset, valset) as task:
+            return plan_of(task)
 
     def score_sets(
         self,

@@ -19,11 +19,13 @@ from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.ledger.own import OwnLedger
+from lbt_dspy.ledger.plan import CallPlan
 from lbt_dspy.lms.redaction import without_secrets
 from lbt_dspy.teleprompters.rerank.lessons import NoLesson, SampledLesson, lesson_predictor
 from lbt_dspy.teleprompters.rerank.options import RerankOptions
+from lbt_dspy.teleprompters.rerank.plan import plan_of
 from lbt_dspy.teleprompters.rerank.records import ADDED_FIELDS, Reranking
-from lbt_dspy.teleprompters.rerank.steps import exam_of, own_inputs, rerank, sample
+from lbt_dspy.teleprompters.rerank.steps import check_lm, exam_of, own_inputs, rerank, sample
 from lbt_dspy.types import ExamProblem
 
 AT_COMPILE = ("exam_students", "lm_config", "predictor", "answer_field", "ledger", "budget")
@@ -104,6 +106,25 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
             UserError: It cannot be made.
         """
         return exam_of(self.program, inputs, self.options)[1]
+
+    def plan(self, questions: Sequence[dspy.Example]) -> CallPlan:
+        """Return the most calls that answering these questions can make, and what they cost; make none.
+
+        Args:
+            questions: With their inputs, and what exam maker and screen ask for.
+
+        Raises:
+            UserError: An exam cannot be made, or a predictor has no LM.
+        """
+        check_lm(self.program)
+        if not questions:
+            return CallPlan([])
+        exams = [self.exam_problems(self.inputs_of(question)) for question in questions]
+        return plan_of(
+            self.program, questions, exams, options=self.options,
+            students=self.exam_students.lms() if any(exams) else [], taught=self.lesson_predictor,
+            answer=self.answer_field,
+        )  # fmt: skip
 
     def with_demonstrations(self, demonstrations: Sequence[dspy.Example]) -> RerankedProgram:
         """Return a copy whose teacher reads these demonstrations: the fair baseline gives it the exam's problems."""
