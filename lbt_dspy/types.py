@@ -28,7 +28,7 @@ class Reply(NamedTuple):
     text: str | None
     """The model's text; empty when the model answered nothing; `None` when there was no usable reply."""
     reason: str | None = None
-    """Why `text` is None: the last fault, without anything secret."""
+    """Why `text` is None, the last fault, or empty; without anything secret."""
     attempts: int = 1
     """HTTP requests sent (or in-process completions), retries and fallbacks included."""
     input_tokens: int = 0
@@ -37,6 +37,16 @@ class Reply(NamedTuple):
     """US dollars over all attempts; `None` when the price is unknown."""
     logprobs: str | None = None
     """Log-probabilities of its tokens, where they were asked for (see `exam/likelihood.py`)."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is an answer, be it an empty one.
+
+        Earlier versions kept errors of servers as empty answers: those without a reason whose usage says that nothing
+        was written are none.
+        """
+        nothing_written = self.output_tokens == 0 < self.input_tokens and self.logprobs is None
+        return self.text is not None and not (self.text == "" and self.reason is None and nothing_written)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dspy
 import pytest
+from aiohttp import web
 from dspy import lm15
 from recording_server import YES, completion, recording, refusal
 
@@ -148,8 +149,8 @@ def mipro():
 # LiteLLM
 
 
-def deployments(*urls, **info):
-    params = [{"model": "hosted_vllm/m", "api_base": url, "api_key": "k"} for url in urls]
+def deployments(*urls, provider="hosted_vllm", **info):
+    params = [{"model": f"{provider}/m", "api_base": url, "api_key": "k"} for url in urls]
     return [with_id(Deployment(name="m", params=p, info=info)) for p in params]
 
 
@@ -176,14 +177,42 @@ def listed_price():
     assert litellm_private.listed_price("hosted_vllm/no-such-model") == {}
 
 
-@name("litellm", "Router.acompletion(logger_fn=)")
-def on_send():
-    sent = []
-    with recording() as (url, recorder):
-        router = make_router(LMConfig(), deployments(url))
-        send(router, **litellm_private.routing((), lambda: sent.append(len(recorder.raw))))
-    assert sent
-    assert sent[0] == 0, "it is called before the request goes out"
+@name("litellm", "Router.acompletion(logger_fn=)", "its original_response")
+def heard():
+    for provider in ("hosted_vllm", "openai"):
+        told, sent, parts = litellm_private.Heard(), [], [{"type": "text", "text": "hi"}]
+
+        def hear(details, told=told, sent=sent):
+            sent.append(len(recorder.raw))
+            told(details)
+
+        with recording(lambda body, parts=parts: completion(parts)) as (url, recorder):
+            router = make_router(LMConfig(), deployments(url, provider=provider))
+            error = error_of(lambda: send(router, **litellm_private.routing((), hear)))
+        assert told.sent
+        assert sent[0] == 0, "it is called before the request goes out"
+        assert told.chat_body(error)["choices"][0]["message"]["content"] == parts, "which LiteLLM cannot read"
+
+
+@name("litellm", "its original_response, for errors")
+def heard_of_no_reply():
+    bad = {"body": b'{"choices": "\xe9"}', "content_type": "application/json"}
+    for provider in ("hosted_vllm", "openai"):
+        for reply in (lambda: refusal(500, "broken"), lambda: web.Response(**bad), lambda: web.Response(text="<html>")):
+            told = litellm_private.Heard()
+            with recording(lambda body, reply=reply: reply()) as (url, _):
+                router = make_router(LMConfig(), deployments(url, provider=provider))
+                error = error_of(lambda: send(router, **litellm_private.routing((), told)))
+            assert told.chat_body(error) is None
+
+
+@name("litellm", "choice.provider_specific_fields: native_finish_reason, error")
+def native_finish():
+    choice = {"index": 0, "message": {"content": "x"}, "finish_reason": "abort", "error": {"code": 502}}
+    with recording(lambda body: {**completion("x"), "choices": [choice]}) as (url, _):
+        body = litellm_private.read_by_litellm(send(make_router(LMConfig(), deployments(url))))
+    assert (body["choices"][0]["finish_reason"], body["choices"][0]["error"]) == ("abort", {"code": 502})
+    assert body["choices"][0]["message"]["content"] == "x"
 
 
 @name("litellm", "Router.acompletion(_excluded_deployment_ids=)", "model_info.id")
@@ -217,13 +246,13 @@ def cooldown():
     assert 0 < litellm_private.cooldown_of(errors[-1]) <= 30
 
 
-@name("litellm", "reply._hidden_params['response_cost']")
-def cost_of():
+@name("litellm", "reply._hidden_params: response_cost, model_id")
+def told_of():
     with recording(lambda body: completion(YES)) as (url, _):
         places = deployments(url, input_cost_per_token=0.5, output_cost_per_token=2.0)
         reply = send(make_router(LMConfig(), places))
-    assert litellm_private.cost_of(reply) == pytest.approx(7 * 0.5 + 1 * 2.0)
-    assert litellm_private.cost_of(object()) is None
+    assert litellm_private.told_of(reply) == (places[0].info["id"], pytest.approx(7 * 0.5 + 1 * 2.0))
+    assert litellm_private.told_of(object()) == (None, None)
 
 
 @name("litellm", "ForkedAfterNativeRuntimeStarted")

@@ -41,6 +41,8 @@ class Marker:
         """Return the sitting whose reply this is; not measured where there was none, 0 where it cannot be read."""
         if reply.text is None:
             return Sitting(fields=None, mark=Mark(value=None, reason=reply.reason))
+        if not reply.text.strip() and reply.reason is not None:
+            return Sitting(fields=None, mark=Mark(value=0.0, reason=reply.reason))
         example = problem.example
         hit = self._marked.get((id(example), reply.text))
         if hit is None:

@@ -15,6 +15,7 @@ from lbt_dspy.dspy_private import CUSTOM_TYPE
 from lbt_dspy.errors import UserError
 from lbt_dspy.ledger.calls import Prefix, Question, Terms, sampling_of, shared_head
 from lbt_dspy.lms.engine import ModelEngine
+from lbt_dspy.lms.faults import EMPTY
 from lbt_dspy.warned import warnings_shown
 
 CACHED_REPLIES = 4096
@@ -152,7 +153,7 @@ class Renderer:
 
     def _parse(self, text: str) -> dict[str, Any]:
         if not text.strip():
-            raise UnreadableError("empty answer")
+            raise UnreadableError(EMPTY)
         try:
             with warnings_shown():
                 fields = dict(self.adapter.parse(self._relaxed, text))

@@ -19,10 +19,14 @@ from lbt_dspy.ledger.in_process import COMMIT, Call, InProcess
 from lbt_dspy.ledger.journal import Journal
 from lbt_dspy.ledger.outgoing import Outgoing
 from lbt_dspy.ledger.payment import Payments
+from lbt_dspy.lms.faults import EMPTY
+from lbt_dspy.lms.prompt import asks_for_tag
+from lbt_dspy.lms.replies.thoughts import answer_in
 from lbt_dspy.types import Reply
 
 CHUNK = 32
 """Calls that are handed over together: rendering more of them at a time would keep the event loop waiting."""
+ALL_THOUGHTS = f"{EMPTY}: it never left its thoughts, where all of its text is"
 MOST_HELD = 50_000
 """Calls that are held while an earlier one has no reply yet."""
 
@@ -142,7 +146,7 @@ class Ledger:
             self._raise(error)
         if begun.account is not None:
             self._count(begun.account, begun.role, begun.calls, replies)
-        return [replies[call.key] for call in begun.calls]
+        return [_without_thoughts(replies[call.key], call) for call in begun.calls]
 
     def _count(self, account: Account, role: str, calls: Sequence[Call], replies: Mapping[bytes, Reply]) -> None:
         by_name: dict[str, list[tuple[bytes, Reply]]] = {}
@@ -215,7 +219,7 @@ class Ledger:
         found = {
             key: reply
             for key, reply in replies
-            if reply.text is not None or engines[key].in_process or key in self._payments.failed_now
+            if reply.usable or engines[key].in_process or key in self._payments.failed_now
         }
         return found
 
@@ -224,6 +228,16 @@ class Ledger:
         self._tell(role, list(answered.known.values()), from_journal=len(answered.known))
         self._tell(role, list(answered.new.values()))
         return {**answered.known, **answered.new, **answered.waited_for}
+
+
+def _without_thoughts(reply: Reply, call: Call) -> Reply:
+    """Return a reply as it is parsed and graded; the journal keeps what the model thought before."""
+    if not reply.text:
+        return reply
+    answer = answer_in(reply.text, lambda name: asks_for_tag(call.request, name))
+    if answer.strip() or not reply.text.strip():
+        return reply if answer is reply.text else reply._replace(text=answer)
+    return reply._replace(text="", reason=reply.reason or ALL_THOUGHTS)
 
 
 def _nothing() -> Future[dict[bytes, Reply]]:

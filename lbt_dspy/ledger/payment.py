@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lbt_dspy.errors import LbTError, StoppedError
 from lbt_dspy.ledger.budget import Budget
@@ -16,14 +16,22 @@ from lbt_dspy.ledger.health import Health
 from lbt_dspy.ledger.in_process import CUT, Call
 from lbt_dspy.ledger.journal import Journal
 from lbt_dspy.lms.engine import Answer, ModelEngine
-from lbt_dspy.lms.faults import Fault, fault_of
+from lbt_dspy.lms.faults import EMPTY, Fault, fault_of
 from lbt_dspy.lms.redaction import writable
+from lbt_dspy.lms.replies.finish import ERROR, FILTERED, LENGTH
 from lbt_dspy.sampling import digest_int
 from lbt_dspy.types import Reply
 from lbt_dspy.warned import warnings_shown
 
 FIRST_WAIT, LONGEST_WAIT = 0.25, 20.0
 MOST_WAITS = 60
+
+FAULTS = {
+    LENGTH: Fault(reason=CUT),
+    FILTERED: Fault(reason="content filter", kind="content"),
+    ERROR: Fault(reason="server error"),
+}
+"""What is wrong with an answer that ended so."""
 
 Unit = Sequence[Call]
 """Calls of one engine that one request can answer, as its choices; mostly one."""
@@ -111,7 +119,7 @@ class Payments:
         """
         self._check_going()
         earlier = self._journal.replies([call.key for call in unit])
-        replies = {k: r for k, r in earlier.items() if r.text is not None or k in self.failed_now}
+        replies = {k: r for k, r in earlier.items() if r.usable or k in self.failed_now}
         engine, bill = unit[0].engine, _Bill()
         source = (role, engine.name)
         while open_calls := [call for call in unit if call.key not in replies]:
@@ -222,14 +230,12 @@ def _sorted(calls: Unit, answers: Sequence[Answer]) -> tuple[dict[bytes, Reply],
     """Return the usable replies by key, and what was wrong with others."""
     usable, fault = {}, None
     for call, answer in zip(calls, answers, strict=False):
-        if answer.finish == "length":
-            fault = Fault(reason=CUT)
-        elif answer.finish == "content_filter":
-            fault = Fault(reason="content filter", kind="content")
+        if answer.finish in FAULTS:
+            fault = replace(FAULTS[answer.finish], reason=answer.reason or FAULTS[answer.finish].reason)
         else:
-            usable[call.key] = Reply(
-                writable(answer.text), None, 0, answer.input_tokens, answer.output_tokens, 0.0, answer.logprobs
-            )
+            text = writable(answer.text)
+            why = None if text.strip() or answer.logprobs else answer.reason or EMPTY
+            usable[call.key] = Reply(text, why, 0, answer.input_tokens, answer.output_tokens, 0.0, answer.logprobs)
     return usable, fault
 
 

@@ -17,6 +17,7 @@ from lbt_dspy.lms.event_loop import EventLoop
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.logprobs import Token, encode, given_tokens
 from lbt_dspy.lms.redaction import public_url
+from lbt_dspy.lms.replies.finish import ERROR
 
 TOKENS_PER_MESSAGE = 16
 BYTES_PER_TOKEN = 4
@@ -75,6 +76,8 @@ class DeployedEngine(ModelEngine):
         if not self.scores_texts:
             self.refuse_score()
         prompt, answer = await self.scored(request, faults)
+        if answer.finish == ERROR:
+            return answer
         tokens = scores_of(prompt, request.messages[-1].text or "")
         return answer._replace(text="", finish="stop", logprobs=encode(tokens))
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import dspy
+from dspy import lm15
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from lbt_dspy.dspy_private import dump_engine, load_engine
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.event_loop import in_thread
 from lbt_dspy.lms.faults import Fault, NoReply
+from lbt_dspy.lms.prompt import asks_for_tag
+from lbt_dspy.lms.replies.finish import ERROR
+from lbt_dspy.lms.replies.thoughts import answer_in
 
 __all__ = ["Answer", "AsyncEngine", "ModelEngine", "Request", "Response", "as_response", "lm_of"]
 
@@ -25,14 +30,17 @@ class Answer(NamedTuple):
     """One completion."""
 
     text: str
+    """All that it wrote; thoughts stand before the answer as `lbt_dspy.lms.replies.thoughts` knows them."""
     finish: str = "stop"
-    """`stop`, `length` (cut at the token limit) or `content_filter`."""
+    """`stop`, `length` (cut at the token limit), `content_filter` or `error` (of the server)."""
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = 0.0
     """US dollars; `None` when the price is unknown."""
     logprobs: str | None = None
     """Log-probabilities of its tokens, as `lbt_dspy.lms.logprobs.encode` writes them, where they were asked for."""
+    reason: str | None = None
+    """What the error was, or why there is no text."""
 
 
 class ModelEngine(ABC):
@@ -132,7 +140,10 @@ class ModelEngine(ABC):
     def complete(self, request: Request) -> Response:
         """Answer as DSPy asks it."""
         reply = self.answer(request)
-        return as_response(request.model, reply.text, reply.input_tokens, reply.output_tokens, reply.finish)
+        if reply.finish == ERROR:
+            raise lm15.ServerError(reply.reason or ERROR)
+        text = answer_in(reply.text, functools.partial(asks_for_tag, request))
+        return as_response(request.model, text, reply.input_tokens, reply.output_tokens, reply.finish)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ModelEngine:
         return self
@@ -167,11 +178,6 @@ class AsyncEngine:
     def load_state(cls, state: dict[str, Any]) -> AsyncEngine:
         """Rebuild from a saved state; DSPy calls this only with `allow_unsafe_lm_state=True`."""
         return cls(load_engine(state["engine"]))
-
-
-def finish_of(reason: str | None) -> str:
-    """Return an `Answer.finish` for a server's `finish_reason`."""
-    return reason if reason in ("length", "content_filter") else "stop"
 
 
 def as_response(model: str, text: str, input_tokens: int, output_tokens: int, finish: str = "stop") -> Response:

@@ -10,6 +10,8 @@ from dspy import lm15
 from lbt_dspy.lms.redaction import scrub
 
 MAX_REASON = 200
+EMPTY = "empty answer"
+"""How the reason of a mark begins where a model wrote nothing."""
 TOO_LONG = re.compile(
     r"(?i)context (length|window|size)|maximum (model|input|sequence) length|prompt is too long"
     r"|must have less than \d+ tokens"

@@ -19,6 +19,7 @@ from lbt_dspy.errors import UserError
 FIELD = re.compile(r"^\[\[ ## (\w+) ## \]\]$", re.MULTILINE)
 CHAT_ASK = "\n\nRespond with the corresponding output fields, starting with the field `"
 JSON_ASK = "\n\nRespond with a JSON object in the following order of fields: `"
+XML_ASK = "Respond with the corresponding output fields wrapped in XML tags "
 OPTIONS = re.compile(
     r"(\"\w+\": \")?\{(\w+)\} +# note: the value you produce must exactly match \(no extra characters\) one of: (.+)"
 )
@@ -59,6 +60,12 @@ def read_question(text: str) -> tuple[dict[str, str], tuple[str, ...], bool]:
         "a model in this process got a prompt that it cannot read; it understands dspy.ChatAdapter and "
         f"dspy.JSONAdapter: ...{text[-80:]!r}"
     )
+
+
+def asks_for_tag(request: Request, name: str) -> bool:
+    """Return whether a prompt asks for an output field as a tag of this name, as `XMLAdapter` does."""
+    system, last = str(request.system or ""), request.messages[-1].text or ""
+    return f"<{name}>\n{{{name}}}" in system + last or f"`<{name}>`" in last.rpartition(XML_ASK)[2].partition("\n")[0]
 
 
 def write_answer(values: Mapping[str, object], as_json: bool) -> str:

@@ -6,12 +6,14 @@ No other module of the library touches these names, so a release that breaks one
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lbt_dspy.lms.litellm.setup import litellm
 
+NO_JSON = "Unable to get json response"
 LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 
 
@@ -41,22 +43,64 @@ def listed_price(model: str) -> Mapping[str, Any]:
     return dict(litellm.model_cost.get(info["key"]) or {})
 
 
-def routing(avoided: Iterable[str], on_send: Callable[[], None]) -> dict[str, Any]:
+class Heard:
+    """What LiteLLM tells of a request while it is on its way: that it goes out, and the body of its reply."""
+
+    def __init__(self) -> None:
+        self.sent = False
+        self._body = ""
+
+    def __call__(self, details: Mapping[str, Any]) -> None:
+        """Take note; what is told is a text once a reply with a status of success is there."""
+        self.sent = True
+        body = details.get("original_response")
+        self._body = body if isinstance(body, str) else self._body
+
+    def chat_body(self, error: Exception | None = None) -> dict[str, Any] | None:
+        """Return the body as the server sent it, where it is one of OpenAI's chat API; else `None`.
+
+        Args:
+            error: What LiteLLM raised on it; one about its JSON holds.
+        """
+        if error is not None and NO_JSON in str(error):
+            return None
+        try:
+            body = json.loads(self._body.removeprefix("\ufeff"))
+        except (ValueError, RecursionError):
+            return None
+        return body if isinstance(body, dict) and not {"choices", "error"}.isdisjoint(body) else None
+
+
+def routing(avoided: Iterable[str], heard: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
     """Return what a request to a Router says besides its content.
 
     Args:
         avoided: Ids of deployments that must not be picked, as the Router's own retries name them to it.
-        on_send: Called just before the request goes out.
+        heard: Called just before the request goes out, and when there is a reply; see `Heard`.
     """
     without = list(avoided)
-    told: dict[str, Any] = {"logger_fn": lambda details: on_send()}
+    told: dict[str, Any] = {"logger_fn": heard}
     return {**told, "_excluded_deployment_ids": without} if without else told
 
 
-def cost_of(reply: Any) -> float | None:
-    """Return what a reply cost in US dollars; `None`: unknown."""
-    cost: float | None = (getattr(reply, "_hidden_params", None) or {}).get("response_cost")
-    return cost
+def read_by_litellm(reply: Any) -> dict[str, Any]:
+    """Return a reply as LiteLLM reads it from any provider, as the body of OpenAI's chat API.
+
+    LiteLLM calls all reasons that it does not know `stop`; the provider's own one stands beside it.
+    """
+    body: dict[str, Any] = reply.model_dump()
+    for choice in body.get("choices") or ():
+        own = choice.get("provider_specific_fields") or {}
+        choice["error"] = own.get("error")
+        if choice.get("finish_reason") == "stop":
+            choice["finish_reason"] = own.get("native_finish_reason") or "stop"
+    return body
+
+
+def told_of(reply: Any) -> tuple[str | None, float | None]:
+    """Return the id of the deployment that replied, and what LiteLLM thinks that cost in US dollars."""
+    hidden = getattr(reply, "_hidden_params", None) or {}
+    return hidden.get("model_id"), hidden.get("response_cost")
 
 
 def cooldown_of(error: Exception) -> float | None:

@@ -6,10 +6,11 @@ configured fallbacks itself, so that every request is counted and paid through t
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from dspy import lm15
 from dspy.lm15 import Request
@@ -18,20 +19,23 @@ from lbt_dspy.dspy_private import chat_body, lm15_error, retry_after_seconds
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.config import REQUEST_TIMEOUT, Deployment, LMConfig
 from lbt_dspy.lms.deployed import SCORING, DeployedEngine
-from lbt_dspy.lms.engine import Answer, finish_of
+from lbt_dspy.lms.engine import Answer
 from lbt_dspy.lms.faults import CannotSend, Fault, NotSent
 from lbt_dspy.lms.litellm.private import (
+    Heard,
     cooldown_of,
-    cost_of,
     failed_deployment,
     hush,
     is_forked,
+    read_by_litellm,
     response_header,
     routing,
+    told_of,
 )
 from lbt_dspy.lms.litellm.setup import litellm
-from lbt_dspy.lms.logprobs import encode
 from lbt_dspy.lms.redaction import scrub
+from lbt_dspy.lms.replies.chat import read_reply
+from lbt_dspy.lms.replies.usage import Price
 
 FAULTS_BEFORE_FALLBACK = 2
 COOLDOWN_SECONDS = 1.0
@@ -111,19 +115,23 @@ class RouterEngine(DeployedEngine):
 
     async def scored(self, request: Request, faults: Sequence[Fault]) -> tuple[Sequence[Any], Answer]:
         """Send the request once, its last message given and not asked for."""
-        raw = await self._send({**chat_body(request), **SCORING}, faults)
-        return getattr(raw, "prompt_logprobs", None) or (), self._read(raw)[0]
+        arrived = await self._send({**chat_body(request), **SCORING}, faults)
+        return arrived.body.get("prompt_logprobs") or (), self._read(arrived)[0]
 
-    async def _send(self, data: dict[str, Any], faults: Sequence[Fault]) -> Any:
+    async def _send(self, data: dict[str, Any], faults: Sequence[Fault]) -> _Arrived:
         target = self._target(faults)
-        sent: list[bool] = []
-        told = routing(self._avoided(target, faults), lambda: sent.append(True))
+        heard = Heard()
+        told = routing(self._avoided(target, faults), heard)
         try:
-            return await self._router.acompletion(**data, **told, model=target, num_retries=0)
+            reply = await self._router.acompletion(**data, **told, model=target, num_retries=0)
+            return _Arrived(_body(reply, heard), *told_of(reply))
         except Exception as error:
+            body = heard.chat_body(error)
+            if body is not None:  # LiteLLM could not read it
+                return _Arrived(body, failed_deployment(error), None)
             wait = cooldown_of(error)
             if wait is not None:
-                if not sent:
+                if not heard.sent:
                     raise NotSent("all deployments cool down", wait) from None
                 raise lm15.ServerError("the request failed, and all deployments cool down", retry_after=wait) from None
             if is_forked(error):
@@ -158,18 +166,51 @@ class RouterEngine(DeployedEngine):
         failed = dict.fromkeys(f.deployment for f in reversed(faults) if f.deployment and f.deployment in group)
         return list(failed)[: len(group) - 1]
 
-    def _read(self, raw: Any) -> list[Answer]:
-        """Return the choices; the first one bears the tokens and the cost of all."""
-        usage = getattr(raw, "usage", None)
-        tokens = (int(getattr(usage, "prompt_tokens", 0) or 0), int(getattr(usage, "completion_tokens", 0) or 0))
-        cost = cost_of(raw) if self.priced else None
-        answers = [
-            Answer(c.message.content or "", finish_of(c.finish_reason), 0, 0, 0.0, _logprobs(c)) for c in raw.choices
-        ]
-        if not answers:
-            raise lm15.ProviderError("the reply has no choices")
-        answers[0] = answers[0]._replace(input_tokens=tokens[0], output_tokens=tokens[1], cost=cost)
-        return answers
+    def _read(self, arrived: _Arrived) -> list[Answer]:
+        """Return the choices; see `read_reply`. LiteLLM's cost is better where it is one: it knows prices of all kinds.
+
+        Raises:
+            LM15Error: As `read_reply`.
+        """
+        try:
+            first, *others = read_reply(arrived.body, self._price_at(arrived.deployment))
+        except lm15.LM15Error as error:
+            error.deployment = arrived.deployment
+            raise
+        cost = arrived.cost
+        return [first._replace(cost=cost) if first.cost and cost and 0 < cost < math.inf else first, *others]
+
+    def _price_at(self, deployment: str | None) -> Price | None:
+        """Return the price of a deployment; the dearest one where it is not known which."""
+        prices = [price for price in self.prices if price is not None]
+        if not prices or len(prices) < len(self.prices):
+            return None
+        known = [price for d, price in zip(self._reachable, prices, strict=True) if d.info["id"] == deployment]
+        inputs, outputs = zip(*(known or prices), strict=True)
+        return max(inputs), max(outputs)
+
+
+class _Arrived(NamedTuple):
+    """What came back for a request."""
+
+    body: Mapping[str, Any]
+    deployment: str | None
+    cost: float | None
+    """What LiteLLM thinks it cost."""
+
+
+def _body(reply: Any, heard: Heard) -> dict[str, Any]:
+    """Return what the server sent; as LiteLLM reads it where its provider does not speak OpenAI's chat API.
+
+    LiteLLM has some providers write JSON as a tool's call, and takes it out of that: then its text is the text.
+    """
+    body = heard.chat_body()
+    if body is None:
+        return read_by_litellm(reply)
+    for sent, read in zip(body.get("choices") or (), reply.choices, strict=False):
+        if sent["message"].get("tool_calls") and not sent["message"].get("content"):
+            sent["message"]["content"] = read.message.content
+    return body
 
 
 def _translated(error: Exception) -> Exception:
@@ -187,10 +228,3 @@ def _chain(fallbacks: Mapping[str, Any], kind: str, name: str) -> list[str]:
         if name in entry:
             return [str(target) for target in entry[name]]
     return []
-
-
-def _logprobs(choice: Any) -> str | None:
-    listed = getattr(getattr(choice, "logprobs", None), "content", None)
-    if not listed:
-        return None
-    return encode((t.token, t.logprob, {top.token: top.logprob for top in t.top_logprobs or ()}) for t in listed)

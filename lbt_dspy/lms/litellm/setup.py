@@ -7,6 +7,8 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 # Pydantic's, by the dozen, of LiteLLM's own types, whenever a part of it is first used.
 warnings.filterwarnings("ignore", r"Items? '.*' on TypedDict class", UserWarning)
+# And of OpenAI's replies, whose types servers do not all keep to.
+warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
 
 import litellm  # noqa: E402
 

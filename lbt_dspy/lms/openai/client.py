@@ -24,12 +24,13 @@ from dspy.lm15 import OpenAIChatLM, Request
 from lbt_dspy.dspy_private import retry_after_seconds
 from lbt_dspy.lms.config import CONNECTION_SETTINGS, REQUEST_TIMEOUT, Deployment
 from lbt_dspy.lms.deployed import OPENAI_CHAT, SCORING, DeployedEngine, provider_of
-from lbt_dspy.lms.engine import Answer, finish_of
+from lbt_dspy.lms.engine import Answer
 from lbt_dspy.lms.faults import Fault
-from lbt_dspy.lms.logprobs import encode
 from lbt_dspy.lms.openai.bodies import OUTPUT_LIMIT, REASONING_LIMIT, ChatBodies
 from lbt_dspy.lms.openai.session import http_session
 from lbt_dspy.lms.redaction import identity_of, secrets_of
+from lbt_dspy.lms.replies.chat import read_reply
+from lbt_dspy.lms.replies.usage import Price
 
 REST_SECONDS = 1.0
 """A server that failed is left alone for this long while others are there."""
@@ -112,7 +113,7 @@ class OpenAICompatible(DeployedEngine):
 class _Server:
     """One endpoint."""
 
-    def __init__(self, deployment: Deployment, number: int, price: tuple[float, float] | None) -> None:
+    def __init__(self, deployment: Deployment, number: int, price: Price | None) -> None:
         params = deployment.params
         self.number = number
         self.name = str(number)
@@ -150,7 +151,7 @@ class _Server:
             raise self._named(_translated(error)) from None
         finally:
             self.in_flight -= 1
-        if response.status != 200:
+        if not 200 <= response.status < 300:
             raise self._failed(response.status, raw, response.headers)
         try:
             reply = json.loads(raw)
@@ -160,28 +161,11 @@ class _Server:
         return reply if isinstance(reply, dict) else {}
 
     def read(self, reply: Mapping[str, Any]) -> list[Answer]:
-        """Return the choices; the first one bears the tokens and the cost of all.
-
-        Raises:
-            ProviderError: There are none.
-        """
+        """Return the choices; see `read_reply`."""
         try:
-            choices = sorted(reply["choices"], key=lambda choice: choice.get("index") or 0)
-            usage = reply.get("usage") or {}
-            tokens = (int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
-            answers = [
-                Answer(_text(c["message"]), finish_of(c.get("finish_reason")), logprobs=_logprobs(c)) for c in choices
-            ]
-            cost = self._cost(tokens, known=bool(usage))
-            answers[0] = answers[0]._replace(input_tokens=tokens[0], output_tokens=tokens[1], cost=cost)
-        except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError):
-            raise self._named(lm15.ProviderError(f"no chat completion: {str(reply)[:80]}")) from None
-        return answers
-
-    def _cost(self, tokens: tuple[int, int], *, known: bool) -> float | None:
-        if self._price is None or (any(self._price) and not known):
-            return None
-        return tokens[0] * self._price[0] + tokens[1] * self._price[1]
+            return read_reply(reply, self._price)
+        except lm15.LM15Error as error:
+            raise self._named(error) from None
 
     def _rest(self) -> None:
         self.rests_until = time.monotonic() + REST_SECONDS
@@ -240,20 +224,3 @@ def _in_envelope(body: str) -> str:
         if isinstance(data, dict) and "error" not in data:
             return json.dumps({"error": {"message": body, **data}})
     return body
-
-
-def _text(message: Mapping[str, Any]) -> str:
-    text = message.get("content")
-    if text is not None and not isinstance(text, str):
-        raise TypeError("content must be a text")
-    return text or ""
-
-
-def _logprobs(choice: Mapping[str, Any]) -> str | None:
-    listed = (choice.get("logprobs") or {}).get("content")
-    if not listed:
-        return None
-    return encode(
-        (t["token"], t["logprob"], {top["token"]: top["logprob"] for top in t.get("top_logprobs") or ()})
-        for t in listed
-    )
