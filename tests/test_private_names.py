@@ -210,9 +210,9 @@ def heard_of_no_reply():
 def native_finish():
     choice = {"index": 0, "message": {"content": "x"}, "finish_reason": "abort", "error": {"code": 502}}
     with recording(lambda body: {**completion("x"), "choices": [choice]}) as (url, _):
-        body = litellm_private.read_by_litellm(send(make_router(LMConfig(), deployments(url))))
-    assert (body["choices"][0]["finish_reason"], body["choices"][0]["error"]) == ("abort", {"code": 502})
-    assert body["choices"][0]["message"]["content"] == "x"
+        (read,) = send(make_router(LMConfig(), deployments(url))).model_dump()["choices"]
+    assert read["provider_specific_fields"] == {"native_finish_reason": "abort", "error": {"code": 502}}
+    assert (read["finish_reason"], read["message"]["content"]) == ("stop", "x")
 
 
 @name("litellm", "Router.acompletion(_excluded_deployment_ids=)", "model_info.id")

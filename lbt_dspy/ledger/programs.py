@@ -16,10 +16,12 @@ from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.calls import call_of, sampling_of
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.engine import AsyncEngine, Request, Response, as_response
+from lbt_dspy.lms.faults import EMPTY
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.warned import warnings_shown
 
 T = TypeVar("T")
+_empty: contextvars.ContextVar[list[str]] = contextvars.ContextVar("why answers of this run of the program are empty")
 _lost: contextvars.ContextVar[list[LbTError]] = contextvars.ContextVar("lost calls of this run of the program")
 
 
@@ -49,6 +51,8 @@ class PaidEngine:
             if lost is not None:
                 lost.append(error)
             raise
+        if not reply.text.strip() and reply.reason not in (None, EMPTY):
+            _empty.get([]).append(str(reply.reason))
         return as_response(request.model, reply.text, reply.input_tokens, reply.output_tokens)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PaidEngine:
@@ -107,15 +111,18 @@ class PaidProgram:
         lost: list[LbTError] = []
         trace: list[Any] = []
         token = _lost.set(lost)
+        empty: list[str] = []
+        why = _empty.set(empty)
         try:
             with warnings_shown(), dspy.context(lm=default, adapter=self.adapter, trace=trace, disable_history=True):
                 outcome = Run(prediction=program(**inputs), trace=trace)
         except AdapterParseError:
-            outcome = Run(prediction=None, reason="unreadable answer")
+            outcome = Run(prediction=None, reason=next(iter(empty), "unreadable answer"))
         except Exception as error:
             outcome = Run(prediction=None, reason=f"{type(error).__name__}: {error}", measured=False)
         finally:
             _lost.reset(token)
+            _empty.reset(why)
         for loss in lost:
             if not isinstance(loss, CallFailedError):
                 raise loss

@@ -21,6 +21,7 @@ from lbt_dspy.errors import UserError
 from lbt_dspy.lms.engine import Answer, ModelEngine, lm_of
 from lbt_dspy.lms.faults import Fault, NoReply
 from lbt_dspy.lms.prompt import read_question, write_answer
+from lbt_dspy.lms.replies.thoughts import answer_in
 
 PREFIX = "recorded/"
 QUESTION = ("question", "problem", "puzzle")
@@ -50,7 +51,8 @@ class RecordedEngine(ModelEngine):
     its output number i, in the order of the files' names and of their lines; i is `seed & 0xFFFF`, since
     `lbt_dspy.sampling.rollout_seed` numbers rollouts in the low 16 bits of a request's seed (no seed: 0). Beyond the
     last output there is no reply: that sample is lost, which is not an empty answer. Every output field that the prompt
-    asks for holds the whole recorded text, so graders find the final answer in it; the fields must be text.
+    asks for holds the whole recorded text but its thoughts, so graders find the final answer in it; the fields must be
+    text.
 
     Args:
         name: `recorded/DIR`, where DIR is a folder of JSONL files or one such file; or `recorded/DIR@FILE`, where FILE
@@ -90,7 +92,11 @@ class RecordedEngine(ModelEngine):
         rollout = (request.config.seed or 0) & ROLLOUT_BITS
         if rollout >= len(outputs):
             raise NoReply(f"{self.name} has {len(outputs)} outputs for this question, none for rollout {rollout}")
-        return Answer(write_answer(dict.fromkeys(names, outputs[rollout]), as_json))
+        output = outputs[rollout]
+        answer = answer_in(output)
+        if output.strip() and not answer.strip():  # it never left its thoughts
+            return Answer(output)
+        return Answer(write_answer(dict.fromkeys(names, answer), as_json))
 
     def _find(self, message: str, asked: str) -> str:
         text = _plain(message)

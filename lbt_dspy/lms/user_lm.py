@@ -17,6 +17,7 @@ from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.logprobs import encode
 from lbt_dspy.lms.openai.client import lean_engine
 from lbt_dspy.lms.redaction import identity_of, secrets_of
+from lbt_dspy.lms.replies.chat import read_reply
 
 _engines: weakref.WeakKeyDictionary[Any, ModelEngine] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
@@ -46,6 +47,8 @@ class UserEngine(ModelEngine):
                 response = self._lm(request)
         except dspy.utils.exceptions.LMError as error:
             raise error.__cause__ if isinstance(error.__cause__, lm15.LM15Error) else error from None
+        if "choices" in (response.provider_data or {}):  # it was read from a body of OpenAI's chat API
+            return read_reply(response.provider_data, None)[0]
         usage = response.usage
         listed = response.logprobs or ()
         return Answer(

@@ -85,12 +85,6 @@ def _unescaped(text: str) -> str:
         return _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[0]), text)
 
 
-def without_thoughts(text: str) -> str:
-    """Return what follows the last `</think>`; all of it where there is none, or nothing follows."""
-    after = text.rpartition("</think>")[2]
-    return after if after.strip() else text
-
-
 def blocks(text: str, reader: Reader) -> list[Block]:
     """Return the blocks in their order; half of what the reader has left may be spent on prose."""
     return [block for block in _blocks(text, Reader(reader.left // 2)) if block.text.strip()][-MOST_BLOCKS:]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from lbt_dspy.lms.replies.thoughts import answer_in
 from lbt_dspy.metrics.programs.blocks import (
     Block,
     blocks,
@@ -17,7 +18,6 @@ from lbt_dspy.metrics.programs.blocks import (
     longest,
     stripped,
     unquoted,
-    without_thoughts,
 )
 from lbt_dspy.metrics.programs.source import EntryPoint, Reader, Source
 
@@ -60,7 +60,7 @@ def extract_program(text: str | None, *, entry_point: str = "", starter: str = "
     Text that is Python as a whole is returned as it is. Thread-safe; never raises or warns; takes less than a second.
 
     Args:
-        text: All that a model wrote: with fences, prose, thoughts up to `</think>`, quotes, or as a completion.
+        text: All that a model wrote: with fences, prose, thoughts before the answer, quotes, or as a completion.
             The last 50,000 characters are read.
         entry_point: What the tests call, such as "add" or "Solution().twoSum"; "" for scripts.
         starter: The code that a completion continues, such as a HumanEval prompt; "" for none.
@@ -84,7 +84,7 @@ def extract_program(text: str | None, *, entry_point: str = "", starter: str = "
     if not text.strip():
         return None
     search = _Search(EntryPoint.of(entry_point), cleaned(starter[-LONGEST_TEXT:]))
-    answer = text if search.is_code(text) else without_thoughts(text)
+    answer = text if search.is_code(text) else stripped(answer_in(text)) or text
     found = search.best(answer)
     if found.rank < Rank.CODE and answer != text:
         whole = search.best(text)

@@ -83,20 +83,6 @@ def routing(avoided: Iterable[str], heard: Callable[[Mapping[str, Any]], None]) 
     return {**told, "_excluded_deployment_ids": without} if without else told
 
 
-def read_by_litellm(reply: Any) -> dict[str, Any]:
-    """Return a reply as LiteLLM reads it from any provider, as the body of OpenAI's chat API.
-
-    LiteLLM calls all reasons that it does not know `stop`; the provider's own one stands beside it.
-    """
-    body: dict[str, Any] = reply.model_dump()
-    for choice in body.get("choices") or ():
-        own = choice.get("provider_specific_fields") or {}
-        choice["error"] = own.get("error")
-        if choice.get("finish_reason") == "stop":
-            choice["finish_reason"] = own.get("native_finish_reason") or "stop"
-    return body
-
-
 def told_of(reply: Any) -> tuple[str | None, float | None]:
     """Return the id of the deployment that replied, and what LiteLLM thinks that cost in US dollars."""
     hidden = getattr(reply, "_hidden_params", None) or {}

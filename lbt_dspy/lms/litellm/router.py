@@ -27,7 +27,6 @@ from lbt_dspy.lms.litellm.private import (
     failed_deployment,
     hush,
     is_forked,
-    read_by_litellm,
     response_header,
     routing,
     told_of,
@@ -206,7 +205,7 @@ def _body(reply: Any, heard: Heard) -> dict[str, Any]:
     """
     body = heard.chat_body()
     if body is None:
-        return read_by_litellm(reply)
+        return dict(reply.model_dump())
     for sent, read in zip(body.get("choices") or (), reply.choices, strict=False):
         if sent["message"].get("tool_calls") and not sent["message"].get("content"):
             sent["message"]["content"] = read.message.content

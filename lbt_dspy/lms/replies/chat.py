@@ -73,13 +73,16 @@ def _error_in(holder: Mapping[str, Any]) -> str | None:
 
 
 def _answer(choice: Mapping[str, Any]) -> Answer:
-    failed = _error_in(choice)
+    own = choice.get("provider_specific_fields") or {}
+    failed = _error_in(choice) or _error_in(own)
     if failed is not None:
         return Answer("", ERROR, reason=f"server error: {scrub(failed)[:SHOWN]}")
     message = choice["message"] if choice.get("message") is not None else {"content": choice["text"]}
     text, thoughts = _texts(message.get("content"))
     thoughts = thoughts or next(filter(None, (_thoughts(message.get(name)) for name in THOUGHTS)), "")
-    reason = choice.get("finish_reason")
+    reason = choice.get("finish_reason") or choice.get("finish_details")
+    if reason == "stop":  # as LiteLLM calls all that it does not know; the provider's own word stands beside it
+        reason = own.get("native_finish_reason") or reason
     finish = finish_of(reason, answer_in(text))
     why = f"server error: it ended with {str(reason)[:SHOWN]!r}" if finish == ERROR else None
     if not text.strip() and finish != ERROR:

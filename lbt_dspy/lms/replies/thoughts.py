@@ -61,7 +61,10 @@ def answer_in(text: str, is_field: Callable[[str], bool] | None = None) -> str:
         text: All that a model wrote.
         is_field: Whether the prompt asks for an output field of this name, as a tag; `None`: for none.
     """
-    if not any(mark in text for mark in _MARKS) or not any(word in text.casefold() for word in _WITHIN):
+    if not any(mark in text for mark in _MARKS):
+        return text
+    folded = text.casefold()
+    if not any(word in folded for word in _WITHIN):
         return text
     tags = _tags(text, is_field or (lambda name: False))
     return _Reply(text, tags).answer() if tags else text
