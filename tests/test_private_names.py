@@ -1,6 +1,7 @@
 """What the library takes from the inside of DSPy and LiteLLM still does what it is taken for; a row per name."""
 
 import ast
+import functools
 import importlib.metadata
 import importlib.util
 import inspect
@@ -160,6 +161,11 @@ def send(router, **data):
     )
 
 
+def ask(url, provider, heard):
+    router = make_router(LMConfig(), deployments(url, provider=provider))
+    return send(router, **litellm_private.routing((), heard))
+
+
 def error_of(work):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the error itself is looked at
         work()
@@ -187,8 +193,7 @@ def heard():
             told(details)
 
         with recording(lambda body, parts=parts: completion(parts)) as (url, recorder):
-            router = make_router(LMConfig(), deployments(url, provider=provider))
-            error = error_of(lambda: send(router, **litellm_private.routing((), hear)))
+            error = error_of(functools.partial(ask, url, provider, hear))
         assert told.sent
         assert sent[0] == 0, "it is called before the request goes out"
         assert told.chat_body(error)["choices"][0]["message"]["content"] == parts, "which LiteLLM cannot read"
@@ -201,8 +206,7 @@ def heard_of_no_reply():
         for reply in (lambda: refusal(500, "broken"), lambda: web.Response(**bad), lambda: web.Response(text="<html>")):
             told = litellm_private.Heard()
             with recording(lambda body, reply=reply: reply()) as (url, _):
-                router = make_router(LMConfig(), deployments(url, provider=provider))
-                error = error_of(lambda: send(router, **litellm_private.routing((), told)))
+                error = error_of(functools.partial(ask, url, provider, told))
             assert told.chat_body(error) is None
 
 

@@ -68,7 +68,8 @@ class Heard:
             body = json.loads(self._body.removeprefix("\ufeff"))
         except (ValueError, RecursionError):
             return None
-        return body if isinstance(body, dict) and not {"choices", "error"}.isdisjoint(body) else None
+        fits = isinstance(body, dict) and ("choices" in body or "error" in body or body.get("object") == "error")
+        return body if fits else None
 
 
 def routing(avoided: Iterable[str], heard: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def read_reply(body: Any, price: Price | None) -> list[Answer]:
         counted = tokens or (0, 0)
         answers[0] = answers[0]._replace(input_tokens=counted[0], output_tokens=counted[1], cost=cost_of(tokens, price))
     except (KeyError, TypeError, AttributeError, IndexError, OverflowError):
-        said = body.get("message") or body.get("detail") or body
+        said = body.get("message") or body.get("detail") or json.dumps(body, sort_keys=True, default=str)
         raise lm15.ProviderError(f"no chat completion: {str(said)[:SHOWN]}") from None
     return answers
 
@@ -165,7 +165,7 @@ def _name(listed: Mapping[str, Any]) -> str:
 
 
 def _number(listed: Mapping[str, Any]) -> float:
-    number = listed["logprob"]
-    if isinstance(number, bool) or math.isnan(number) or number == math.inf:
+    number = float(listed["logprob"])
+    if math.isnan(number) or number == math.inf:
         raise ValueError("a log-probability must be a number")
-    return float(number)
+    return number
