@@ -39,7 +39,7 @@ _INLINE = re.compile(r"(?<!`)(`{1,2})(?!`)[^`\n]+\1(?!`)")
 _HEADER = re.compile(r"\[\[ ## (\w+) ## \]\]")
 _QUOTE_ENDS = re.compile(r"[\"'`\u2018-\u201d\u00ab\u00bb](?:[\s,;:.)\]}]|$)")
 _MID_SENTENCE = re.compile(r"[\w,;:(\[][ \t]+$|[(\[]$"), re.compile(r"[ \t]+[a-z(]|[ \t]*[.,;:)?!\]]")
-_ABOUT_TAGS = re.compile(r"[ \t]*(?:(?:tags?|blocks?|tokens?|elements?|markers?|and|or)\b|[,)])")
+_ABOUT_TAGS = re.compile(r"[ \t]+(?:(?:tags?|blocks?|tokens?|elements?|markers?)\b|(?:and|or) [<\[◁`\"'])|[,)]")
 _NEAR = 40
 _ENDS_SENTENCE = ".!?>]\n"
 
