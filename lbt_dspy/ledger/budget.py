@@ -68,17 +68,24 @@ class Budget:
             self._in_flight += 1
             return None
 
-    def settle(self, worst_cost: float | None, cost: float, *, sent: bool = True) -> None:
-        """Give back a reservation: the call cost `cost` dollars, or was never sent."""
+    def settle(self, worst_cost: float | None, cost: float, *, sent: bool = True) -> float:
+        """Give back a reservation: the call cost `cost` dollars, or was never sent.
+
+        Returns:
+            What is counted of it: all, unless a server counts more than could be asked of it, and more than there is.
+        """
         with self._lock:
             self._in_flight -= 1
             self._reserved_cost -= worst_cost or 0.0
+            if self.max_cost is not None and cost > (worst_cost or 0.0):
+                cost = min(cost, max(worst_cost or 0.0, self.max_cost - self.cost - self._reserved_cost))
             self.cost += cost
             if not sent:
                 self.calls -= 1
             settled, self._settled = self._settled, None
         if settled is not None:
             settled.set_result(None)
+        return cost
 
     def _no_room(self, worst_cost: float | None) -> str | None:
         if self.max_calls is not None and self.calls + 1 > self.max_calls:

@@ -15,6 +15,7 @@ from lbt_dspy.ledger.commits import Commits
 from lbt_dspy.ledger.health import Health
 from lbt_dspy.ledger.in_process import CUT, Call
 from lbt_dspy.ledger.journal import Journal
+from lbt_dspy.ledger.overruns import Overruns
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import EMPTY, Fault, fault_of
 from lbt_dspy.lms.redaction import writable
@@ -86,6 +87,7 @@ class Payments:
         self._stopped = False
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
+        self._overruns = Overruns()
         self._one_choice: set[ModelEngine] = set()
         """Engines whose servers refuse to give several choices."""
         self.failed_now: set[bytes] = set()
@@ -173,7 +175,9 @@ class Payments:
             self._check_going()
             calls = open_calls[:1] if engine in self._one_choice else open_calls
             request = calls[0].request
-            worst = engine.worst_cost(request, len(calls))
+            if self._budget.max_cost is not None:
+                request = engine.limited(request)
+            worst = self._overruns.expected(engine, engine.worst_cost(request, len(calls)))
             while (settled := self._budget.try_reserve(worst)) is not None:
                 await asyncio.shield(asyncio.wrap_future(settled))
                 self._check_going()
@@ -199,9 +203,11 @@ class Payments:
             finally:
                 self._sending.discard(task)
             costs = [answer.cost for answer in answers]
-            cost = None if None in costs else sum(costs)  # type: ignore[arg-type]
-            charge = (worst or 0.0) if cost is None else cost
-            self._budget.settle(worst, charge)
+            cost: float | None = None if None in costs else sum(costs)  # type: ignore[arg-type]
+            charge = self._budget.settle(worst, (worst or 0.0) if cost is None else cost)
+            if cost is not None and self._budget.max_cost is not None:
+                self._overruns.note(engine, worst, cost)
+                cost = charge
             if charge != (worst or 0.0):
                 self._commits.count(source, 0, charge - (worst or 0.0))
             return calls, answers, cost

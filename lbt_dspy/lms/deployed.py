@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dspy import lm15
@@ -15,20 +16,21 @@ from lbt_dspy.lms.config import LIMITS, SECRET_NAME, Deployment
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.event_loop import EventLoop
 from lbt_dspy.lms.faults import Fault
+from lbt_dspy.lms.fleet.sections import warn_once
 from lbt_dspy.lms.logprobs import Token, encode, given_tokens
+from lbt_dspy.lms.prices import DEFAULT_OUTPUT_TOKENS, INPUT, OUTPUT, Price, limit_of, price_from
 from lbt_dspy.lms.redaction import public_url
 from lbt_dspy.lms.replies.finish import ERROR
 
 TOKENS_PER_MESSAGE = 16
 BYTES_PER_TOKEN = 4
-DEFAULT_OUTPUT_TOKENS = 4096
+KEPT_LIMITS = 512
 VLLM = "hosted_vllm"
 OPENAI_CHAT = ("openai", VLLM)
 """Providers whose servers give several choices in one answer (`n`)."""
 SCORING = {"max_tokens": 1, "prompt_logprobs": 0, "add_generation_prompt": False, "continue_final_message": True}
 """What vLLM must be told: log-probabilities of the prompt, which ends where the given answer does."""
 UNSAVED = "a program with a deployed LM is saved without it: call program.set_lm(None) before saving"
-PRICES = ("input_cost_per_token", "output_cost_per_token")
 
 
 class DeployedEngine(ModelEngine):
@@ -53,7 +55,10 @@ class DeployedEngine(ModelEngine):
         self.scores_texts = all(provider_of(d) == VLLM for d in self._deployments)
         self.takes_temperature = not any(is_reasoning_model(d.params["model"]) for d in self._deployments)
         self.prices = [price_of(d) for d in self._deployments]
-        """US dollars per input and output token of each deployment; `None`: unknown."""
+        """Of each deployment; `None`: unknown."""
+        self.addresses = _addresses(self._deployments)
+        """Where it is asked, without anything secret."""
+        self._limited: dict[int, tuple[Any, Any]] = {}
 
     @abstractmethod
     async def ask(self, request: Request, faults: Sequence[Fault] = (), choices: int = 1) -> list[Answer]:
@@ -85,25 +90,52 @@ class DeployedEngine(ModelEngine):
         """Send the request once; see `ModelEngine.score`."""
         return EventLoop.run(self.ask_score(request, faults))
 
+    def limited(self, request: Request) -> Request:
+        """Return the request with a limit of new tokens, where none is set and tokens cost something."""
+        if request.config.max_tokens is not None or self._own_limit() is not None or self._free():
+            return request
+        kept = self._limited.get(id(request.config))
+        if kept is None:
+            limit = self._assumed()
+            warn_once(
+                f"{self.name} has no max_tokens: {limit:,} are sent, so that --max-cost holds; set max_tokens in the "
+                "--config YAML for another limit"
+            )
+            if len(self._limited) >= KEPT_LIMITS:
+                self._limited.clear()
+            kept = request.config, replace(request.config, max_tokens=limit)
+            self._limited[id(request.config)] = kept  # it keeps the settings, and so their id
+        return replace(request, config=kept[1])
+
     def worst_cost(self, request: Request, choices: int = 1) -> float | None:
         """Return the dearest deployment's price: a token per byte of the prompt, and as many new ones as allowed."""
         if None in self.prices:
             return None
-        if not any(map(any, self.prices)):  # type: ignore[arg-type]
+        if self._free():
             return 0.0
         prompt = sum(size + TOKENS_PER_MESSAGE for size in _prompt_bytes(request))
-        worst = 0.0
-        for price, deployment in zip(self.prices, self._deployments, strict=True):
-            output = choices * (request.config.max_tokens or _output_limit(deployment))
-            worst = max(worst, prompt * price[0] + output * price[1])  # type: ignore[index]
-        return worst
+        asked, own = request.config.max_tokens, self._own_limit()
+        output = choices * (max(asked or 0, own or 0) or self._assumed())
+        return max(price.most(prompt, output) for price in self.prices if price is not None)
 
     def likely_cost(self, request: Request, output_tokens: int) -> float | None:
         """Return the dearest deployment's price at four bytes a token."""
         if None in self.prices:
             return None
         tokens = sum(_prompt_bytes(request)) / BYTES_PER_TOKEN
-        return max(tokens * price[0] + output_tokens * price[1] for price in self.prices)  # type: ignore[index]
+        return max(price.most(tokens, output_tokens) for price in self.prices if price is not None)
+
+    def _free(self) -> bool:
+        return all(price is not None and price.free for price in self.prices)
+
+    def _own_limit(self) -> int | None:
+        """Return the limit of new tokens that the deployments set by themselves, where each does."""
+        limits = [limit_of(d.params, d.params.get("extra_body") or {}) for d in self._deployments]
+        return None if None in limits else max(limit for limit in limits if limit is not None)
+
+    def _assumed(self) -> int:
+        """Return the most new tokens of a request that says nothing of them."""
+        return max(_output_limit(d) for d in self._deployments)
 
     @property
     def priced(self) -> bool:
@@ -153,7 +185,8 @@ def _identity(name: str, deployments: Sequence[Deployment]) -> str:
     """Name every endpoint that may answer, and how it is set up, without anything secret."""
     places = set()
     for d in deployments:
-        setup = {k: v for k, v in d.params.items() if k not in LIMITS and not SECRET_NAME.search(k)}
+        written = d.params if d.place is None else d.place
+        setup = {k: v for k, v in written.items() if k not in LIMITS and not SECRET_NAME.search(k)}
         setup["api_base"] = public_url(str(setup.get("api_base") or ""))
         places.add(json.dumps([d.name, setup], sort_keys=True, default=str))
     return "|".join([name, *sorted(places)])
@@ -171,20 +204,39 @@ def _takes(parameter: str, deployment: Deployment) -> bool:
     return parameter in (known or [])
 
 
-def price_of(deployment: Deployment) -> tuple[float, float] | None:
-    """Return US dollars per input and output token; `None` when unknown."""
-    for source in (deployment.params, deployment.info, _listed(deployment)):
-        if all(source.get(name) is not None for name in PRICES):
-            return float(source[PRICES[0]]), float(source[PRICES[1]])
-    return None
+def price_of(deployment: Deployment) -> Price | None:
+    """Return what its tokens cost, as the YAML says, else as LiteLLM lists it; `None` when unknown."""
+    settings = {**deployment.params, **(deployment.params.get("extra_body") or {})}
+    given = {**deployment.info, **deployment.params}
+    whole = all(given.get(name) is not None for name in (INPUT, OUTPUT))
+    return price_from(given if whole else {**_listed(deployment), **given}, settings)
 
 
 def _output_limit(deployment: Deployment) -> int:
+    own = limit_of(deployment.params, deployment.params.get("extra_body") or {})
+    if own is not None:
+        return own
+    return _longest_answer(deployment) + _longest_thought(deployment)
+
+
+def _longest_thought(deployment: Deployment) -> int:
+    """Return the tokens of thinking that were asked for by number; the answer's come on top of them."""
+    thinking = deployment.params.get("thinking")
+    return int(thinking.get("budget_tokens") or 0) if isinstance(thinking, Mapping) else 0
+
+
+def _longest_answer(deployment: Deployment) -> int:
     for source in (deployment.info, _listed(deployment)):
         limit = source.get("max_output_tokens") or source.get("max_tokens")
         if limit:
             return int(limit)
     return DEFAULT_OUTPUT_TOKENS
+
+
+def _addresses(deployments: Sequence[Deployment]) -> tuple[str, ...]:
+    from lbt_dspy.lms.litellm.addresses import address_of
+
+    return tuple(dict.fromkeys(map(address_of, deployments)))
 
 
 def _listed(deployment: Deployment) -> Mapping[str, Any]:

@@ -67,6 +67,8 @@ class ModelEngine(ABC):
     """Whether it offers `score`."""
     secrets: tuple[str, ...] = ()
     """Texts that must never be written anywhere."""
+    addresses: tuple[str, ...] = ()
+    """Where it is asked, for people; empty: nowhere but in this process, or not known."""
 
     def __init__(self, name: str, identity: str) -> None:
         self.name = name
@@ -119,6 +121,10 @@ class ModelEngine(ABC):
             At least one answer and at most `choices`. By default `answer`, in a thread.
         """
         return [await in_thread(self.answer, request, faults)]
+
+    def limited(self, request: Request) -> Request:
+        """Return what is sent under a limit in dollars: the request, its answer bounded as `worst_cost` takes it."""
+        return request
 
     def worst_cost(self, request: Request, choices: int = 1) -> float | None:
         """Return the most that this request can cost in US dollars; `None` when the price is unknown."""

@@ -21,7 +21,7 @@ class Scorer(ModelEngine):
 
     def __init__(self, engine: ModelEngine) -> None:
         super().__init__(engine.name, engine.identity)
-        self.in_process, self.secrets = engine.in_process, engine.secrets
+        self.in_process, self.secrets, self.addresses = engine.in_process, engine.secrets, engine.addresses
         self._engine = engine
 
     def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:

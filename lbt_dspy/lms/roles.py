@@ -5,48 +5,60 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import dspy
 
 from lbt_dspy.errors import UserError, check_choice
-from lbt_dspy.lms.config import CLIENTS, Deployment, LMConfig, read_config, targets, usable
+from lbt_dspy.lms.config import CLIENTS, Deployment, LMConfig, read_config, usable
 from lbt_dspy.lms.embedded import NAMES, PREFIX, embedded_lm
 from lbt_dspy.lms.engine import ModelEngine, lm_of
+from lbt_dspy.lms.fleet.environment import REFERENCE
+from lbt_dspy.lms.fleet.sections import warn_once
 from lbt_dspy.lms.recorded import PREFIX as RECORDED
 from lbt_dspy.lms.recorded import recorded_lm
 from lbt_dspy.warned import warnings_shown
 
 ADDRESSED = re.compile(r"^(?P<model>(?P<provider>[\w-]+)/.+)@(?P<url>https?://.+)$")
 BARE_ADDRESS = re.compile(r"^[\w-]+/.+@(?P<url>(?:localhost|[\w.-]+:\d+|[\w.-]+(?=/v\d))(?:[:/].*)?)$")
+SECRET_LENGTH = 8
+"""Shorter keys of the environment stand in ordinary words."""
 CREDENTIALS = re.compile(r"(?<=//)[^/@]*@")
 """User and password of an address, which no message may hold."""
-VLLM_ADDRESS = "HOSTED_VLLM_API_BASE"
 
 
 class LMRoles:
     """Gives the `dspy.LM` of a name.
 
-    A name is, in this order: (a) a `model_name` of the YAML; (b) an `embedded/...` model; (c) `recorded/DIR` or
-    `recorded/DIR@FILE`, outputs recorded before (see `RecordedEngine`); (d) `hosted_vllm/MODEL@http://host:port/v1`
-    (any provider that takes an address); (e) any LiteLLM model string such as `openai/gpt-4o-mini`. Those of (a), (d)
-    and (e) go out through one of two clients, which send the same requests.
+    A name is, in this order: (a) a `model_name` or alias of the YAML; (b) an `embedded/...` model; (c) `recorded/DIR`
+    or `recorded/DIR@FILE`, outputs recorded before (see `RecordedEngine`); (d)
+    `hosted_vllm/MODEL@http://host:port/v1` (any provider that takes an address); (e) what a wildcard of the YAML
+    matches (`openai/*`); (f) any LiteLLM model string such as `openai/gpt-4o-mini`. Those of (a), (d), (e) and (f) go
+    out through one of two clients, which send the same requests.
 
     Args:
         config: A LiteLLM proxy-style YAML; `None`: no names of kind (a).
         client: `auto`: what has an address and speaks OpenAI's chat API goes through the lean client, unless the YAML
             asks for something of LiteLLM's (fallbacks, limits, routing), the rest through one LiteLLM Router;
             `litellm`: all through the Router; `lean`: all through the lean client.
+        dry: The models are looked up and never asked: keys and other variables of the environment may be missing.
 
     Raises:
         UserError: The YAML cannot be used, or there is no such client.
     """
 
-    def __init__(self, config: str | Path | None = None, *, client: str = "auto") -> None:
+    def __init__(self, config: str | Path | None = None, *, client: str = "auto", dry: bool = False) -> None:
         check_choice("client", client, CLIENTS)
         self._client = client
-        self._config = LMConfig() if config is None else read_config(config)
+        self._dry = dry
+        self._where = f"--config {config}"
+        self._config = LMConfig() if config is None else read_config(config, lenient=dry)
+        if self._config.fallbacks or self._config.aliases:
+            from lbt_dspy.lms.litellm.routes import check_names
+
+            check_names(self._config, self._where)
 
     def lms(self, names: Sequence[str]) -> list[dspy.LM]:
         """Return one LM per name; equal names share one.
@@ -54,26 +66,45 @@ class LMRoles:
         Raises:
             UserError: A name is unknown, or its key is missing.
         """
-        secrets = set(self._config.secrets)
         wanted = {name: self._deployments(name) for name in dict.fromkeys(names)}
         outside = [d for group in wanted.values() for d in group]
-        fallbacks = self._fallback_deployments({d.name for d in outside})
-        ready = [usable(d, secrets) for d in (*outside, *fallbacks)]
         found: dict[str, dspy.LM] = {}
-        if ready:
-            for deployment in ready:
-                _check_key(deployment, secrets)
-            config = LMConfig(**{**self._config.__dict__, "secrets": tuple(sorted(secrets, key=len, reverse=True))})
+        if outside:
+            asked_after = self._fallbacks(wanted)
+            fallbacks = [d for name in asked_after if name not in wanted for d in self._covered(name)]
+            ready = [self._ready(d) for d in (*outside, *fallbacks)]
+            for name in self._config.environment.unused():
+                warn_once(f"{self._where}: environment_variables: {name} is not used by these models")
+            config = replace(self._config, secrets=self._secrets())
             groups = {name: [d for d in ready if d.name == name] for name, group in wanted.items() if group}
             with warnings_shown():
-                found.update(self._engines(groups, ready, config))
+                found.update(self._engines(groups, ready, asked_after, config))
         for name, group in wanted.items():
             if not group:
                 found[name] = recorded_lm(name) if name.startswith(RECORDED) else embedded_lm(name)
         return [found[name] for name in names]
 
+    def _ready(self, deployment: Deployment) -> Deployment:
+        """Return a deployment as it can be asked: with its variables, its address and its key, if it has one."""
+        from lbt_dspy.lms.litellm.addresses import check_key, reachable
+
+        found = reachable(usable(deployment, self._config), self._config.environment)
+        if self._dry:
+            return replace(found, params={k: v for k, v in found.params.items() if not _is_unset(v)})
+        check_key(found)
+        return found
+
+    def _secrets(self) -> tuple[str, ...]:
+        """Return what must never be written: what the YAML names as secret, and the keys of the environment."""
+        keys = {v for k, v in os.environ.items() if k.endswith(("_API_KEY", "_TOKEN")) and len(v) >= SECRET_LENGTH}
+        return tuple(sorted(self._config.environment.secrets | keys, key=len, reverse=True))
+
     def _engines(
-        self, groups: Mapping[str, Sequence[Deployment]], ready: Sequence[Deployment], config: LMConfig
+        self,
+        groups: Mapping[str, Sequence[Deployment]],
+        ready: Sequence[Deployment],
+        asked_after: Sequence[str],
+        config: LMConfig,
     ) -> dict[str, dspy.LM]:
         """Return the LMs of models that are asked over HTTP, each through its client."""
         lean = {name for name, group in groups.items() if self._is_lean(name, group)}
@@ -89,7 +120,7 @@ class LMRoles:
                 from lbt_dspy.lms.litellm.router import RouterEngine, make_router, with_id
 
                 if router is None:
-                    routed = [with_id(d) for d in ready if d.name not in lean or _is_fallback(d.name, config)]
+                    routed = [with_id(d) for d in ready if d.name not in lean or d.name in asked_after]
                     router = make_router(config, routed)
                 engine = RouterEngine(name, router, config, routed)
             found[name] = lm_of(engine, **group[0].sampling)
@@ -112,7 +143,7 @@ class LMRoles:
 
     def _deployments(self, name: str) -> list[Deployment]:
         """Return the deployments of a name; none for a model in this process."""
-        listed = [d for d in self._config.deployments if d.name == name]
+        listed = self._listed(name)
         if listed:
             return listed
         if name.startswith(PREFIX):
@@ -133,16 +164,47 @@ class LMRoles:
         if bare and "://" not in name:
             address = bare["url"]
             raise UserError(f"the address {address!r} must begin with http:// or https://; write @http://{address}")
+        matched = self._matched(name)
+        if matched:
+            return matched
         if "/" in name and _known_provider(name):
             return [Deployment(name=name, params={"model": name})]
         public = CREDENTIALS.sub("", name)
         raise UserError(f"unknown model {public!r}; {self._known(public)}")
 
-    def _fallback_deployments(self, names: set[str]) -> list[Deployment]:
+    def _listed(self, name: str) -> list[Deployment]:
+        """Return the deployments of a name that the YAML spells out."""
+        if name not in self._config.names:
+            return []
+        from lbt_dspy.lms.litellm.routes import exact
+
+        return exact(self._config, name)
+
+    def _matched(self, name: str) -> list[Deployment]:
+        """Return the deployments of the YAML's wildcard that a name matches.
+
+        Raises:
+            UserError: It is a group of models.
+        """
+        if not self._config.deployments:
+            return []
+        from lbt_dspy.lms.litellm.routes import by_pattern, check_group
+
+        check_group(self._config, name)
+        return by_pattern(self._config, name)
+
+    def _fallbacks(self, names: Iterable[str]) -> list[str]:
+        """Return the models that may be asked after others."""
         if not self._config.fallbacks:
             return []
-        named = {target for value in self._config.fallbacks.values() for target in targets(value)}
-        return [d for d in self._config.deployments if d.name in named - names]
+        from lbt_dspy.lms.litellm.routes import all_fallbacks
+
+        return all_fallbacks(self._config, names)
+
+    def _covered(self, name: str) -> list[Deployment]:
+        from lbt_dspy.lms.litellm.routes import covered
+
+        return covered(self._config, name)
 
     def _known(self, name: str) -> str:
         names = [*self._config.names, *NAMES]
@@ -154,15 +216,17 @@ class LMRoles:
         )
 
 
-def _is_fallback(name: str, config: LMConfig) -> bool:
-    return any(name in targets(value) for value in config.fallbacks.values())
+def _is_unset(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(REFERENCE)
 
 
 def _asks_litellm(name: str, config: LMConfig) -> str | None:
     """Return what a YAML asks for that only LiteLLM does."""
-    chains = [entry for value in config.fallbacks.values() if isinstance(value, list) for entry in value]
-    if "default_fallbacks" in config.fallbacks or any(isinstance(chain, dict) and name in chain for chain in chains):
-        return "it has fallbacks"
+    if config.fallbacks:
+        from lbt_dspy.lms.litellm.routes import fallbacks_of
+
+        if any(fallbacks_of(config, kind, name) for kind in config.fallbacks):
+            return "it has fallbacks"
     settings = [*config.litellm_settings, *config.router_settings]
     return f"the setting {settings[0]} is LiteLLM's" if settings else None
 
@@ -179,27 +243,3 @@ def _near_provider(name: str) -> list[str]:
     provider, slash, model = name.partition("/")
     near = difflib.get_close_matches(provider, sorted(providers()), n=1) if slash else []
     return [f"{found}/{model}" for found in near]
-
-
-def _check_key(deployment: Deployment, secrets: set[str]) -> None:
-    """Raise `UserError` when the provider's key or address is nowhere; note the key in the environment as a secret."""
-    from lbt_dspy.lms.litellm.setup import litellm
-
-    model = str(deployment.params["model"])
-    if model.startswith("hosted_vllm/") and not (deployment.params.get("api_base") or os.environ.get(VLLM_ADDRESS)):
-        raise UserError(
-            f"the model {deployment.name} needs the address of its server: {model}@http://host:port/v1, api_base in "
-            f"the YAML, or export {VLLM_ADDRESS}=..."
-        )
-    if deployment.params.get("api_key") is None:
-        wanted = litellm.validate_environment(
-            model=model, api_base=deployment.params.get("api_base"), api_version=deployment.params.get("api_version")
-        )
-        provider = model.split("/")[0]
-        local = provider in ("hosted_vllm", "ollama", "ollama_chat", "lm_studio") and deployment.params.get("api_base")
-        missing = [] if local else [key for key in wanted["missing_keys"] if "KEY" in key or "TOKEN" in key]
-        if missing and not wanted["keys_in_environment"]:
-            raise UserError(
-                f"the model {deployment.name} needs a key: export {missing[0]}=... (keys are read from the environment)"
-            )
-        secrets.update(v for k, v in os.environ.items() if k.endswith(("_API_KEY", "_TOKEN")) and len(v) >= 8)

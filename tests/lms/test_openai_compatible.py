@@ -186,9 +186,7 @@ ROUTED = [
     ("model: ollama/m, api_base: 'http://h'", "", "its provider is ollama"),
     ("model: hosted_vllm/m, api_base: 'http://h/v1', rpm: 5", "", "its setting rpm is LiteLLM's"),
     ("model: openai/m, api_base: 'http://h/v1', organization: o", "", "its setting organization is LiteLLM's"),
-    ("model: hosted_vllm/m, api_base: 'http://h/v1', timeout: soon", "", "its timeout is no number of seconds"),
     ("model: hosted_vllm/m, api_base: 'http://h/v1', timeout: .inf", "", "its timeout is no number of seconds"),
-    ("model: hosted_vllm/m, api_base: 'http://h/v1', timeout: -1", "", "its timeout is no number of seconds"),
     (
         "model: hosted_vllm/m, api_base: 'http://h/v1'",
         "router_settings: {routing_strategy: latency-based-routing}",

@@ -6,9 +6,11 @@ No other module of the library touches these names, so a release that breaks one
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lbt_dspy.lms.litellm.setup import litellm
@@ -72,6 +74,83 @@ class Heard:
         return body if fits else None
 
 
+def matched_pattern(patterns: Sequence[tuple[str, str]], name: str) -> tuple[str, list[str]] | None:
+    """Return which wildcard a name matches, as LiteLLM's Router finds it, and the models that then are asked.
+
+    Args:
+        patterns: Of each deployment its `model_name` and its `model`.
+        name: Whose deployments are looked for.
+    """
+    router = _module("pattern_match_deployments").PatternMatchRouter()
+    for pattern, model in patterns:
+        router.add_pattern(pattern, {"model_name": pattern, "litellm_params": {"model": model}})
+    found = router.get_deployments_by_pattern(name) or []
+    return (found[0]["model_name"], [d["litellm_params"]["model"] for d in found]) if found else None
+
+
+def fallback_of(chains: Mapping[str, Sequence[str]], name: str) -> list[str]:
+    """Return the models that are asked after a model, as LiteLLM's Router finds them."""
+    from litellm.router_utils.fallback_event_handlers import get_fallback_model_group
+
+    found, _ = get_fallback_model_group([{key: list(others)} for key, others in chains.items()], name)
+    return [str(other) for other in found or ()]
+
+
+def known_settings() -> set[str]:
+    """Return the names of all that `litellm_params` may hold without being sent to the provider as it is."""
+    from litellm.types.router import LiteLLM_Params
+    from litellm.types.utils import all_litellm_params
+
+    return {*LiteLLM_Params.model_fields, *all_litellm_params, *litellm.OPENAI_CHAT_COMPLETION_PARAMS}
+
+
+def provider_and_address(
+    model: str, provider: str | None = None, address: str | None = None
+) -> tuple[str | None, str | None]:
+    """Return whose model it is, and where that provider is asked when no address is given; `None`: LiteLLM is not sure.
+
+    A variable of the environment that names the provider's address counts.
+    """
+    named = provider or model.partition("/")[0]
+    if named in UNASKED:  # to look them up would log in
+        return named, None
+    try:
+        _, found, _, asked = litellm.get_llm_provider(model, custom_llm_provider=provider, api_base=address)
+    except Exception:  # plain Exception and BadRequestError for a name that it cannot place
+        return None, None
+    return str(found), asked or None
+
+
+def callback_names() -> set[str]:
+    """Return the callbacks that LiteLLM has by name."""
+    return {*litellm._known_custom_logger_compatible_callbacks, *OLD_CALLBACKS}
+
+
+def set_up_callback(name: str) -> None:
+    """Make a callback ready, as LiteLLM does in the first call; what is missing is raised."""
+    from litellm.litellm_core_utils import litellm_logging
+
+    if name in OLD_CALLBACKS:
+        litellm_logging.set_callbacks(callback_list=[name], function_id=None)
+    elif litellm_logging._init_custom_logger_compatible_class(name, None, None) is None:
+        raise ValueError("LiteLLM could not set it up")
+
+
+OLD_CALLBACKS = frozenset(
+    {"athina", "datadog", "dynamodb", "greenscale", "helicone", "langfuse", "logfire", "lunary", "openmeter",
+     "promptlayer", "s3", "sentry", "slack", "supabase", "traceloop", "wandb"}
+)  # fmt: skip
+"""Those that LiteLLM sets up by a chain of comparisons, of which there is no list."""
+UNASKED = ("github_copilot", "chatgpt")
+
+
+def _module(name: str) -> Any:
+    """Return a module that has moved between LiteLLM's versions."""
+    homes = ("litellm.litellm_core_utils", "litellm.router_utils")
+    home = next(home for home in homes if importlib.util.find_spec(f"{home}.{name}"))
+    return importlib.import_module(f"{home}.{name}")
+
+
 def routing(avoided: Iterable[str], heard: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
     """Return what a request to a Router says besides its content.
 
@@ -84,10 +163,10 @@ def routing(avoided: Iterable[str], heard: Callable[[Mapping[str, Any]], None]) 
     return {**told, "_excluded_deployment_ids": without} if without else told
 
 
-def told_of(reply: Any) -> tuple[str | None, float | None]:
-    """Return the id of the deployment that replied, and what LiteLLM thinks that cost in US dollars."""
-    hidden = getattr(reply, "_hidden_params", None) or {}
-    return hidden.get("model_id"), hidden.get("response_cost")
+def deployment_of(reply: Any) -> str | None:
+    """Return the id of the deployment that replied; `None`: not known."""
+    found: str | None = (getattr(reply, "_hidden_params", None) or {}).get("model_id")
+    return found
 
 
 def cooldown_of(error: Exception) -> float | None:

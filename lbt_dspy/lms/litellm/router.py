@@ -6,7 +6,6 @@ configured fallbacks itself, so that every request is counted and paid through t
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,23 +20,27 @@ from lbt_dspy.lms.config import REQUEST_TIMEOUT, Deployment, LMConfig
 from lbt_dspy.lms.deployed import SCORING, DeployedEngine
 from lbt_dspy.lms.engine import Answer
 from lbt_dspy.lms.faults import CannotSend, Fault, NotSent
+from lbt_dspy.lms.litellm.callbacks import with_callbacks
 from lbt_dspy.lms.litellm.private import (
     Heard,
     cooldown_of,
+    deployment_of,
     failed_deployment,
     hush,
     is_forked,
     response_header,
     routing,
-    told_of,
 )
+from lbt_dspy.lms.litellm.routes import fallbacks_of
 from lbt_dspy.lms.litellm.setup import litellm
+from lbt_dspy.lms.prices import Dearest
 from lbt_dspy.lms.redaction import scrub
 from lbt_dspy.lms.replies.chat import read_reply
-from lbt_dspy.lms.replies.usage import Price
 
 FAULTS_BEFORE_FALLBACK = 2
 COOLDOWN_SECONDS = 1.0
+NO_KEY = {"api_key": "none"}
+"""Where none is given, LiteLLM takes that of the environment."""
 FORKED = (
     "this process was forked from one that had asked models through LiteLLM, which cannot go on after that; start "
     "processes with spawn or forkserver, or ask servers that have an address with the client lean"
@@ -56,9 +59,10 @@ def make_router(config: LMConfig, deployments: Sequence[Deployment]) -> litellm.
         UserError: A setting is unknown to LiteLLM.
     """
     hush()
-    for name, value in config.litellm_settings.items():
+    for name in config.litellm_settings:
         if not hasattr(litellm, name):
             raise UserError(f"litellm_settings has the unknown setting {name!r}; remove it or mend its spelling")
+    for name, value in with_callbacks(config.litellm_settings).items():
         setattr(litellm, name, value)
     settings = dict(config.router_settings)
     settings.setdefault("timeout", REQUEST_TIMEOUT)
@@ -70,7 +74,7 @@ def make_router(config: LMConfig, deployments: Sequence[Deployment]) -> litellm.
             model_list=[
                 {
                     "model_name": d.name,
-                    "litellm_params": {**d.params, "max_retries": 0, "num_retries": 0},
+                    "litellm_params": {**d.params, **(NO_KEY if d.keyless else {}), "max_retries": 0, "num_retries": 0},
                     "model_info": dict(d.info),
                 }
                 for d in deployments
@@ -95,9 +99,9 @@ class RouterEngine(DeployedEngine):
     def __init__(self, name: str, router: litellm.Router, config: LMConfig, deployments: Sequence[Deployment]) -> None:
         self._router = router
         self._fallbacks = {
-            "other": _chain(config.fallbacks, "fallbacks", name) or list(config.fallbacks.get("default_fallbacks", [])),
-            "context": _chain(config.fallbacks, "context_window_fallbacks", name),
-            "content": _chain(config.fallbacks, "content_policy_fallbacks", name),
+            "other": fallbacks_of(config, "fallbacks", name) or fallbacks_of(config, "default_fallbacks", name),
+            "context": fallbacks_of(config, "context_window_fallbacks", name),
+            "content": fallbacks_of(config, "content_policy_fallbacks", name),
         }
         reachable = {name, *(target for chain in self._fallbacks.values() for target in chain)}
         self._reachable = [d for d in deployments if d.name in reachable]
@@ -123,11 +127,11 @@ class RouterEngine(DeployedEngine):
         told = routing(self._avoided(target, faults), heard)
         try:
             reply = await self._router.acompletion(**data, **told, model=target, num_retries=0)
-            return _Arrived(_body(reply, heard), *told_of(reply))
+            return _Arrived(_body(reply, heard), deployment_of(reply))
         except Exception as error:
             body = heard.chat_body(error)
             if body is not None:  # LiteLLM could not read it
-                return _Arrived(body, failed_deployment(error), None)
+                return _Arrived(body, failed_deployment(error))
             wait = cooldown_of(error)
             if wait is not None:
                 if not heard.sent:
@@ -166,27 +170,24 @@ class RouterEngine(DeployedEngine):
         return list(failed)[: len(group) - 1]
 
     def _read(self, arrived: _Arrived) -> list[Answer]:
-        """Return the choices; see `read_reply`. LiteLLM's cost is better where it is one: it knows prices of all kinds.
+        """Return the choices; see `read_reply`.
 
         Raises:
             LM15Error: As `read_reply`.
         """
         try:
-            first, *others = read_reply(arrived.body, self._price_at(arrived.deployment))
+            return read_reply(arrived.body, self._price_at(arrived.deployment))
         except lm15.LM15Error as error:
             error.deployment = arrived.deployment
             raise
-        cost = arrived.cost
-        return [first._replace(cost=cost) if first.cost and cost and 0 < cost < math.inf else first, *others]
 
-    def _price_at(self, deployment: str | None) -> Price | None:
+    def _price_at(self, deployment: str | None) -> Dearest | None:
         """Return the price of a deployment; the dearest one where it is not known which."""
         prices = [price for price in self.prices if price is not None]
         if not prices or len(prices) < len(self.prices):
             return None
         known = [price for d, price in zip(self._reachable, prices, strict=True) if d.info["id"] == deployment]
-        inputs, outputs = zip(*(known or prices), strict=True)
-        return max(inputs), max(outputs)
+        return Dearest(known or prices)
 
 
 class _Arrived(NamedTuple):
@@ -194,8 +195,6 @@ class _Arrived(NamedTuple):
 
     body: Mapping[str, Any]
     deployment: str | None
-    cost: float | None
-    """What LiteLLM thinks it cost."""
 
 
 def _body(reply: Any, heard: Heard) -> dict[str, Any]:
@@ -220,10 +219,3 @@ def _translated(error: Exception) -> Exception:
         if mapped.retry_after is None:
             mapped.retry_after = retry_after_seconds(response_header(error, "retry-after"))
     return mapped
-
-
-def _chain(fallbacks: Mapping[str, Any], kind: str, name: str) -> list[str]:
-    for entry in fallbacks.get(kind) or []:
-        if name in entry:
-            return [str(target) for target in entry[name]]
-    return []

@@ -28,9 +28,9 @@ from lbt_dspy.lms.engine import Answer
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.openai.bodies import OUTPUT_LIMIT, REASONING_LIMIT, ChatBodies
 from lbt_dspy.lms.openai.session import http_session
+from lbt_dspy.lms.prices import Price
 from lbt_dspy.lms.redaction import identity_of, secrets_of
 from lbt_dspy.lms.replies.chat import read_reply
-from lbt_dspy.lms.replies.usage import Price
 
 REST_SECONDS = 1.0
 """A server that failed is left alone for this long while others are there."""
@@ -192,8 +192,10 @@ def _translated(error: Exception) -> Exception:
 
 def _key(deployment: Deployment) -> str:
     """Return the key of an endpoint, from the environment where it is not given; "" where there is none."""
-    named = deployment.params.get("api_key") or os.environ.get(f"{provider_of(deployment).upper()}_API_KEY")
-    return str(named or "")
+    named = deployment.params.get("api_key")
+    if named or deployment.keyless:
+        return str(named or "")
+    return os.environ.get(f"{provider_of(deployment).upper()}_API_KEY") or ""
 
 
 def _address(params: Mapping[str, Any]) -> str:

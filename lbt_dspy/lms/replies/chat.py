@@ -17,10 +17,11 @@ from dspy.lm15 import OpenAIChatLM
 from lbt_dspy.lms.engine import Answer
 from lbt_dspy.lms.faults import EMPTY
 from lbt_dspy.lms.logprobs import encode
+from lbt_dspy.lms.prices import Priced
 from lbt_dspy.lms.redaction import scrub
 from lbt_dspy.lms.replies.finish import ERROR, finish_of
 from lbt_dspy.lms.replies.thoughts import answer_in, with_thoughts
-from lbt_dspy.lms.replies.usage import Price, cost_of, tokens_of
+from lbt_dspy.lms.replies.usage import cost_of, tokens_of
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks", "thought")
 """Where servers put thoughts beside the content; they say the same where there are several."""
@@ -28,7 +29,7 @@ SHOWN = 120
 """Characters of a text that a reason shows."""
 
 
-def read_reply(body: Any, price: Price | None) -> list[Answer]:
+def read_reply(body: Any, price: Priced | None) -> list[Answer]:
     """Return the choices of a reply that came with a status of success; the first bears the tokens and cost of all.
 
     Args:
@@ -46,7 +47,7 @@ def read_reply(body: Any, price: Price | None) -> list[Answer]:
         choices = sorted(body["choices"], key=lambda choice: choice.get("index") or 0)
         answers = [_answer(choice) for choice in choices]
         tokens = tokens_of(body.get("usage"), wrote=any(answer.text for answer in answers))
-        counted = tokens or (0, 0)
+        counted = tokens or (0, 0, 0)
         answers[0] = answers[0]._replace(input_tokens=counted[0], output_tokens=counted[1], cost=cost_of(tokens, price))
     except (KeyError, TypeError, AttributeError, IndexError, OverflowError):
         said = body.get("message") or body.get("detail") or json.dumps(body, sort_keys=True, default=str)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-Tokens = tuple[int, int]
-"""Input and output tokens."""
-Price = tuple[float, float]
-"""US dollars per input and output token."""
+from lbt_dspy.lms.prices import Priced
+
+Tokens = tuple[int, int, int]
+"""Input and output tokens, and those of the input that the provider had in its cache."""
 
 
 def tokens_of(usage: Any, *, wrote: bool) -> Tokens | None:
@@ -30,14 +30,14 @@ def tokens_of(usage: Any, *, wrote: bool) -> Tokens | None:
     cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
     if cached is not None and not 0 <= (-1 if _count(cached) is None else cached) <= prompt:
         return None
-    return prompt, max(output, (_count(usage.get("total_tokens")) or 0) - prompt)
+    return prompt, max(output, (_count(usage.get("total_tokens")) or 0) - prompt), int(cached or 0)
 
 
-def cost_of(tokens: Tokens | None, price: Price | None) -> float | None:
+def cost_of(tokens: Tokens | None, price: Priced | None) -> float | None:
     """Return US dollars; `None`: unknown."""
-    if price is not None and not any(price):
+    if price is not None and price.free:
         return 0.0
-    return None if tokens is None or price is None else tokens[0] * price[0] + tokens[1] * price[1]
+    return None if tokens is None or price is None else price.of(*tokens)
 
 
 def _count(value: Any) -> int | None:
