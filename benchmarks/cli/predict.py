@@ -63,6 +63,7 @@ def execute(words: Sequence[str]) -> int:
     _check_out(options.out)
     from lbt_dspy.benchmarks.cli.predictions import Report, RowPredictor, compiled_program
     from lbt_dspy.benchmarks.cli.running import RETRIES, check_prices
+    from lbt_dspy.benchmarks.shared.console import asked_at, roles_of
     from lbt_dspy.benchmarks.shared.program_record import read_program
     from lbt_dspy.errors import BudgetSpentError
     from lbt_dspy.ledger.budget import Budget
@@ -83,6 +84,9 @@ def execute(words: Sequence[str]) -> int:
     if options.max_cost is not None:
         check_prices([teacher, *trained.others()])
     predictor = RowPredictor(trained, record.task, teacher, rows, source.name)
+    where = asked_at(roles_of([teacher, *trained.others()], 0))
+    if where is not None and not options.quiet:
+        print(where, file=sys.stderr)
     stopped: BaseException | None = None
     with Progress(predictor.calls, quiet=options.quiet) as progress:
         ledger = Ledger(budget=budget, workers=options.workers, retries=RETRIES, watcher=progress)

@@ -14,7 +14,7 @@ from pathlib import Path
 from lbt_dspy.benchmarks.cli.run_folder import alone_in, run_folder
 from lbt_dspy.benchmarks.cli.settings import AnySettings
 from lbt_dspy.benchmarks.m1.settings import check_weak_sandbox
-from lbt_dspy.benchmarks.shared.console import Job, check_json_path, console
+from lbt_dspy.benchmarks.shared.console import Job, asked_at, check_json_path, console, roles_of
 from lbt_dspy.benchmarks.shared.run_options import RunOptions
 from lbt_dspy.errors import BudgetSpentError, JournalError, ModelUnreachableError, StorageLostError, UserError
 from lbt_dspy.ledger.budget import Budget
@@ -37,6 +37,9 @@ def execute(settings: AnySettings, options: RunOptions) -> int:
     if options.dry_run:
         job.print_plan(RETRIES)
         return 0
+    where = asked_at(roles_of(job.lms, len(settings.students)))
+    if where is not None and not options.quiet:
+        print(where, file=sys.stderr)
     folder = run_folder(settings, options)
     path: Path = getattr(job, "journal", None) or folder / "journal.sqlite"
     with contextlib.ExitStack() as held, Progress(quiet=options.quiet) as progress:
@@ -93,6 +96,6 @@ def check_prices(lms: Sequence[object]) -> None:
         engine = engine_of(lm)
         if not engine.priced:
             raise UserError(
-                f"--max-cost needs the price of {engine.name}, which is unknown; give input_cost_per_token and "
-                "output_cost_per_token under its model_info in the --config YAML (0 for a model of your own)"
+                f"--max-cost needs the price of {engine.name} by token, which is unknown; give input_cost_per_token "
+                "and output_cost_per_token under its model_info in the --config YAML (0 for a model of your own)"
             )

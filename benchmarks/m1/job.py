@@ -46,9 +46,10 @@ class Job:
 
     def __init__(self, settings: RerankSettings, options: RunOptions) -> None:
         self._settings = settings
-        isolation = strongest(allow_weak=options.allow_weak_sandbox) if settings.task == CODE else "auto"
+        in_sandbox = settings.task == CODE and not options.dry_run
+        isolation = strongest(allow_weak=options.allow_weak_sandbox) if in_sandbox else None
         self._tasks = tasks_of(settings, isolation)
-        self._teacher, *self._students = LMRoles(settings.config, client=options.client).lms(
+        self._teacher, *self._students = LMRoles(settings.config, client=options.client, dry=options.dry_run).lms(
             [settings.teacher, *settings.students]
         )
         if settings.mark == "evidence":

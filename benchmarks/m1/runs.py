@@ -209,12 +209,12 @@ def _alone(task: AnswerTask, problem: dspy.Example, lesson: SampledLesson | NoLe
     return Answered(right=task.right(problem, given), found=None, prediction=given)
 
 
-def tasks_of(settings: RerankSettings, isolation: str = "auto") -> tuple[AnswerTask, ...]:
+def tasks_of(settings: RerankSettings, isolation: str | None = "auto") -> tuple[AnswerTask, ...]:
     """Load the task's data and program, for each seed.
 
     Args:
         settings: Of the run.
-        isolation: Of the sandbox, for programs.
+        isolation: Of the sandbox, for programs; `None`: none will run.
 
     Raises:
         UserError: The data is missing or unfit, or has no variants where the exam is to be made of them.
@@ -225,7 +225,7 @@ def tasks_of(settings: RerankSettings, isolation: str = "auto") -> tuple[AnswerT
     return (task,) * len(settings.seeds)
 
 
-def _code(settings: RerankSettings, isolation: str) -> AnswerTask:
+def _code(settings: RerankSettings, isolation: str | None) -> AnswerTask:
     data = load_code(settings.data)
     if settings.exam == "same-kind" and not any(problem.tags for problem in data.teaching):
         raise UserError(f"problems of {data.source} have no tags, by which --exam same-kind chooses; take nearest")

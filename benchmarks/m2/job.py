@@ -45,7 +45,7 @@ class Job:
         if not settings.export_only:
             check_extra()
         self._settings = settings
-        self._teacher, *self._students = LMRoles(settings.config, client=options.client).lms(
+        self._teacher, *self._students = LMRoles(settings.config, client=options.client, dry=options.dry_run).lms(
             [settings.teacher, *settings.students]
         )
         self._rows: dict[str, TuningRow] = {}

@@ -38,7 +38,7 @@ class Job:
         check_sizes(settings, self._data.train)
         self._trained = program_for(self._data.task, settings.program, settings.predictor)
         check_teacher(settings)
-        self._teacher, *self._students = LMRoles(settings.config, client=options.client).lms(
+        self._teacher, *self._students = LMRoles(settings.config, client=options.client, dry=options.dry_run).lms(
             [settings.teacher, *settings.students]
         )
         self._trained.set_teacher(self._teacher)

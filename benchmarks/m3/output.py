@@ -239,5 +239,7 @@ def print_plan(runner: Runner, retries: int) -> None:
         out.print(
             f"Most: every call uses all of its {retries} retries, every prompt holds the longest training texts at a"
         )
-        out.print("token per byte, every answer is as long as max_tokens or the model allows.")
+        out.print(
+            "token per byte, every answer is as long as max_tokens or the model allows (a limit that --max-cost sends)."
+        )
         out.print("Gates: --max-calls, --max-cost. Fewer calls: --seeds 0, fewer --rounds or --selection-examples.")

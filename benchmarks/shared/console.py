@@ -65,6 +65,24 @@ def sent_line(journal: Journal) -> str:
     return f"requests sent: {journal.sent():,}; cost: {cost}{some}"
 
 
+def asked_at(roles: Sequence[tuple[str, dspy.LM]]) -> str | None:
+    """Say in one line where the models of a run are asked; `None`: all are in this process.
+
+    Args:
+        roles: Each model with its role.
+    """
+    from lbt_dspy.lms.user_lm import engine_of
+
+    engines = [(role, engine_of(lm)) for role, lm in roles]
+    said = [f"{role} {e.name} at {' and '.join(e.addresses)}" for role, e in engines if e.addresses]
+    return f"Asked: {'; '.join(dict.fromkeys(said))}" if said else None
+
+
+def roles_of(lms: Sequence[dspy.LM], students: int) -> list[tuple[str, dspy.LM]]:
+    """Return the models of a job with their roles: the teacher, so many students, and others of the user's program."""
+    return [("teacher" if i == 0 else "student" if i <= students else "program", lm) for i, lm in enumerate(lms)]
+
+
 def check_json_path(path: str | None) -> None:
     """Raise `UserError` when `--json` cannot be written."""
     if path not in (None, "-") and (Path(str(path)).is_dir() or not Path(str(path)).absolute().parent.is_dir()):
@@ -77,7 +95,11 @@ def print_calls(
     costs: Callable[[str, dspy.LM], Costs],
     retries: int,
 ) -> Console:
-    """Print the calls of a plan by (role, LM name) and what they cost; return the console for further lines."""
+    """Print the calls of a plan by (role, LM name), what they cost, and where the models are asked.
+
+    Returns:
+        The console, for further lines.
+    """
     from rich import box
     from rich.table import Table
 
@@ -88,7 +110,7 @@ def print_calls(
     for i, heading in enumerate(("role", "model", "calls if none fails", "cost, about", "most calls", "most cost")):
         table.add_column(heading, justify="left" if i < 2 else "right", overflow="fold")
     totals: list[float | None] = [0.0, 0.0, 0.0, 0.0]
-    for role, name in sorted(plan, key=lambda key: (key[0] != "teacher", key)):
+    for role, name in sorted(plan, key=_teacher_first):
         calls = plan[role, name]
         most = calls if engine_of(lms[name]).in_process else calls * (retries + 1)
         likely, worst = costs(role, lms[name])
@@ -98,7 +120,14 @@ def print_calls(
     table.add_row("all", "", *_plan_cells(totals))
     out.print("Dry run: no call was made.")
     out.print(table)
+    where = asked_at([(role, lms[name]) for role, name in sorted(plan, key=_teacher_first)])
+    if where is not None:
+        out.print(where)
     return out
+
+
+def _teacher_first(key: tuple[str, str]) -> tuple[bool, tuple[str, str]]:
+    return key[0] != "teacher", key
 
 
 def _plan_cells(row: Sequence[float | None]) -> list[str]:

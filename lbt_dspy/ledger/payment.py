@@ -6,7 +6,8 @@ All of it runs on one event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from lbt_dspy.errors import LbTError, StoppedError
@@ -16,6 +17,7 @@ from lbt_dspy.ledger.health import Health
 from lbt_dspy.ledger.in_process import CUT, Call
 from lbt_dspy.ledger.journal import Journal
 from lbt_dspy.ledger.overruns import Overruns
+from lbt_dspy.ledger.pace import Pace
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import EMPTY, Fault, fault_of
 from lbt_dspy.lms.redaction import writable
@@ -88,6 +90,7 @@ class Payments:
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._overruns = Overruns()
+        self._pace = Pace(first=FIRST_WAIT, longest=LONGEST_WAIT)
         self._one_choice: set[ModelEngine] = set()
         """Engines whose servers refuse to give several choices."""
         self.failed_now: set[bytes] = set()
@@ -171,7 +174,7 @@ class Payments:
         Returns:
             The calls that were asked, what came back, and what it cost (`None`: unknown price).
         """
-        async with self._slots:
+        async with self._slot(engine, open_calls[0].key):
             self._check_going()
             calls = open_calls[:1] if engine in self._one_choice else open_calls
             request = calls[0].request
@@ -184,6 +187,7 @@ class Payments:
             await self._commits.count(source, 1, worst or 0.0)
             task = asyncio.current_task()
             self._sending.add(task)  # type: ignore[arg-type]
+            began = self._pace.clock()
             try:
                 with warnings_shown():
                     answers = await engine.ask(request, faults, len(calls))
@@ -196,12 +200,14 @@ class Payments:
                 raise
             except Exception as error:
                 fault = fault_of(error, engine.secrets)
+                self._note(engine, began, fault)
                 price = worst if fault.billed else 0.0
                 self._budget.settle(worst, price or 0.0, sent=fault.sent)
                 self._commits.count(source, 0 if fault.sent else -1, (price or 0.0) - (worst or 0.0))
                 return calls, fault, price
             finally:
                 self._sending.discard(task)
+            self._note(engine, began, None)
             costs = [answer.cost for answer in answers]
             cost: float | None = None if None in costs else sum(costs)  # type: ignore[arg-type]
             charge = self._budget.settle(worst, (worst or 0.0) if cost is None else cost)
@@ -212,9 +218,34 @@ class Payments:
                 self._commits.count(source, 0, charge - (worst or 0.0))
             return calls, answers, cost
 
+    @contextlib.asynccontextmanager
+    async def _slot(self, engine: ModelEngine, key: bytes) -> AsyncIterator[None]:
+        """Wait for room among the requests in flight, and while a model's server has too many of them."""
+        while True:
+            while (wait := self._pace.wait(_street(engine))) > 0:
+                await self._sleep(wait * (1 + digest_int(key, "turn") / 2**65))  # not all at once
+            async with self._slots:
+                if not self._pace.wait(_street(engine)):
+                    yield
+                    return
+
+    def _note(self, engine: ModelEngine, sent_at: float, fault: Fault | None) -> None:
+        if fault is None:
+            self._pace.answered(_street(engine))
+        elif fault.limited and len(engine.addresses) < 2:  # with several, the engine itself asks another one
+            self._pace.refused(_street(engine), sent_at, fault.wait)
+
     async def _pause(self, key: bytes, attempt: int, fault: Fault) -> None:
+        await self._sleep(pause_of(key, attempt, fault))
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait, unless this is stopped.
+
+        Raises:
+            StoppedError: It was.
+        """
         try:
-            await asyncio.wait_for(self._wake.wait(), pause_of(key, attempt, fault))
+            await asyncio.wait_for(self._wake.wait(), seconds)
         except TimeoutError:
             return
         self._check_going()
@@ -222,6 +253,10 @@ class Payments:
     def _check_going(self) -> None:
         if self._stopped:
             raise StoppedError("stopped before the call was answered")
+
+
+def _street(engine: ModelEngine) -> str:
+    return engine.addresses[0] if len(engine.addresses) == 1 else engine.identity
 
 
 def pause_of(key: bytes, attempt: int, fault: Fault) -> float:

@@ -123,7 +123,7 @@ class DeployedEngine(ModelEngine):
         if None in self.prices:
             return None
         tokens = sum(_prompt_bytes(request)) / BYTES_PER_TOKEN
-        return max(price.most(tokens, output_tokens) for price in self.prices if price is not None)
+        return max(price.of(tokens, output_tokens) for price in self.prices if price is not None)
 
     def _free(self) -> bool:
         return all(price is not None and price.free for price in self.prices)

@@ -37,6 +37,8 @@ class Fault:
     """The provider may have charged for it: its worst case counts as spent."""
     rejected: bool = False
     """The provider refuses this model or key as such."""
+    limited: bool = False
+    """The server has too many requests, of this and other calls."""
     wait: float | None = None
     """Seconds that the provider asked to wait."""
     deployment: str | None = None
@@ -45,7 +47,7 @@ class Fault:
 
 PROMPT_TOO_LONG = Fault(reason="prompt too long", kind="context", retry=False)
 MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Fault], ...] = (
-    ((lm15.RateLimitError,), Fault(reason="rate limit")),
+    ((lm15.RateLimitError,), Fault(reason="rate limit", limited=True)),
     ((lm15.AuthError, lm15.BillingError), Fault(reason="access refused", retry=False, rejected=True)),
     ((lm15.UnsupportedModelError,), Fault(reason="unknown model", retry=False, rejected=True)),
     ((lm15.ContextLengthError,), PROMPT_TOO_LONG),

@@ -15,6 +15,8 @@ TIER = re.compile(r"^(?P<base>.+?)_above_(?P<thousands>\d+)k_tokens$")
 SERVICE_TIERS = ("priority", "ultrafast", "flex", "balanced")
 BY_TIME = ("input_cost_per_second", "output_cost_per_second", "cost_per_second")
 """What costs by time has no worst case."""
+PLACES = ("api_base", "base_url", "vertex_location", "aws_region_name", "region_name")
+"""Settings that can lead to a region with dearer prices."""
 LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
 """What servers call the most tokens of an answer."""
 DEFAULT_OUTPUT_TOKENS = 4096
@@ -94,7 +96,9 @@ def price_from(source: Mapping[str, Any], settings: Mapping[str, Any]) -> Price 
     if (any(source.get(name) is None for name in (INPUT, OUTPUT)) and not listed) or any(map(source.get, BY_TIME)):
         return None
     tier, cached = str(settings.get("service_tier") or ""), source.get(CACHED)
-    dear = max([1.0, *(float(v) for k, v in source.items() if k.endswith("uplift_multiplier") and v)])
+    placed = any(settings.get(name) for name in PLACES)
+    uplifts = [float(value) for name, value in source.items() if "uplift_multiplier" in name and value and placed]
+    dear = max([1.0, *uplifts])
     flat = {**{name: 0.0 for name in (INPUT, OUTPUT)}, **source}
     own = [(0, float(t.get(INPUT) or 0), float(t.get(OUTPUT) or 0)) for t in listed]
     return Price(

@@ -16,7 +16,7 @@ from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.logprobs import encode
 from lbt_dspy.lms.openai.client import lean_engine
-from lbt_dspy.lms.redaction import identity_of, secrets_of
+from lbt_dspy.lms.redaction import identity_of, public_url, secrets_of
 from lbt_dspy.lms.replies.chat import read_reply
 
 _engines: weakref.WeakKeyDictionary[Any, ModelEngine] = weakref.WeakKeyDictionary()
@@ -39,6 +39,7 @@ class UserEngine(ModelEngine):
             changes["timeout"] = REQUEST_TIMEOUT
         self._lm = lm.copy(**changes)
         self.secrets = secrets_of(lm)
+        self.addresses = (place,) if (place := public_url(str(lm.kwargs.get("api_base") or ""))) else ()
 
     def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
         """Send the request once."""

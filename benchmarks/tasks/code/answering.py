@@ -26,20 +26,22 @@ DEBUG_INPUTS = ("visible", "entry_point", "preamble", "starter")
 """What self-debug must know of a problem, beside what is asked."""
 
 
-def code_task(data: CodeData, *, rounds: int, limit: int | None, isolation: str) -> AnswerTask:
+def code_task(data: CodeData, *, rounds: int, limit: int | None, isolation: str | None) -> AnswerTask:
     """Return the task of a data set.
 
     Args:
         data: Of `load_code`.
         rounds: Of self-debug, at least 0.
         limit: Only so many teaching problems, the first of them.
-        isolation: Of the sandbox.
+        isolation: Of the sandbox; `None`: no program will run.
 
     Raises:
         UserError: A preamble of a problem does not run.
     """
-    check_preambles([*data.teaching, *data.bank], isolation)
-    grader = ProgramTests(isolation=isolation)
+    if isolation is not None:
+        check_preambles([*data.teaching, *data.bank], isolation)
+    within = isolation or "auto"
+    grader = ProgramTests(isolation=within)
     inputs = ("question", *(DEBUG_INPUTS if rounds else ()))
     shots = {name: solved for name in ("few-shot", "few-shot-visible") if all(p.program for p in data.bank)}
     return AnswerTask(
@@ -56,10 +58,10 @@ def code_task(data: CodeData, *, rounds: int, limit: int | None, isolation: str)
         baselines=BASELINES,
         predictor="solver.predict" if rounds else None,
         calls=1 + rounds,
-        final=ProgramTests(tests="hidden", limits=HIDDEN_LIMITS, isolation=isolation),
+        final=ProgramTests(tests="hidden", limits=HIDDEN_LIMITS, isolation=within),
         own_tests=grader.reference,
         right_from=1.0,
-        sandbox=run_program("", ["pass"], isolation=isolation).isolation,
+        sandbox=None if isolation is None else run_program("", ["pass"], isolation=isolation).isolation,
         strata="difficulty" if len({problem.difficulty for problem in data.teaching}) > 1 else None,
     )
 

@@ -36,9 +36,12 @@ from lbt_dspy.lms.litellm.setup import litellm
 from lbt_dspy.lms.prices import Dearest
 from lbt_dspy.lms.redaction import scrub
 from lbt_dspy.lms.replies.chat import read_reply
+from lbt_dspy.lms.resting import Rest
 
 FAULTS_BEFORE_FALLBACK = 2
 COOLDOWN_SECONDS = 1.0
+COOLING = {"disable_cooldowns", "cooldown_time", "allowed_fails", "allowed_fails_policy"}
+"""Settings with which a YAML says itself how long a deployment that failed is left alone."""
 NO_KEY = {"api_key": "none"}
 """Where none is given, LiteLLM takes that of the environment."""
 FORKED = (
@@ -105,6 +108,8 @@ class RouterEngine(DeployedEngine):
         }
         reachable = {name, *(target for chain in self._fallbacks.values() for target in chain)}
         self._reachable = [d for d in deployments if d.name in reachable]
+        self._rests: dict[str, Rest] = {}
+        self._cools = bool(COOLING & set(config.router_settings))
         super().__init__(name, self._reachable, secrets=config.secrets)
 
     async def ask(self, request: Request, faults: Sequence[Fault] = (), choices: int = 1) -> list[Answer]:
@@ -127,6 +132,7 @@ class RouterEngine(DeployedEngine):
         told = routing(self._avoided(target, faults), heard)
         try:
             reply = await self._router.acompletion(**data, **told, model=target, num_retries=0)
+            self._rest_of(deployment_of(reply)).answered()
             return _Arrived(_body(reply, heard), deployment_of(reply))
         except Exception as error:
             body = heard.chat_body(error)
@@ -139,7 +145,10 @@ class RouterEngine(DeployedEngine):
                 raise lm15.ServerError("the request failed, and all deployments cool down", retry_after=wait) from None
             if is_forked(error):
                 raise CannotSend(FORKED) from None
-            raise _translated(error) from None
+            translated = _translated(error)
+            if not isinstance(translated, lm15.InvalidRequestError):
+                self._rest_of(failed_deployment(error)).failed()
+            raise translated from None
 
     def may_retry(self, faults: Sequence[Fault]) -> bool:
         """Return whether asking again, or asking a fallback, could help."""
@@ -147,7 +156,11 @@ class RouterEngine(DeployedEngine):
             return False
         asked = sum(fault.sent for fault in faults)
         chain = self._fallbacks.get(faults[-1].kind) or self._fallbacks["other"]
-        return super().may_retry(faults) or asked <= len(chain)
+        return super().may_retry(faults) or asked <= len(chain) or self._others_left(faults)
+
+    def _others_left(self, faults: Sequence[Fault]) -> bool:
+        refused = {fault.deployment for fault in faults if fault.deployment is not None}
+        return faults[-1].rejected and 0 < len(refused) < sum(d.name == self.name for d in self._reachable)
 
     def _target(self, faults: Sequence[Fault]) -> str:
         asked = [fault for fault in faults if fault.sent]
@@ -162,12 +175,16 @@ class RouterEngine(DeployedEngine):
         return chain[(len(asked) - patience) % len(chain)]
 
     def _avoided(self, target: str, faults: Sequence[Fault]) -> list[str]:
-        """Return the deployments that failed this request last, never all; none when the others were not free."""
-        if not faults or not faults[-1].sent:
+        """Return the deployments that failed this request last, or rest; never all, none when others were not free."""
+        if faults and not faults[-1].sent:
             return []
         group = [d.info["id"] for d in self._reachable if d.name == target]
-        failed = dict.fromkeys(f.deployment for f in reversed(faults) if f.deployment and f.deployment in group)
-        return list(failed)[: len(group) - 1]
+        failed = [f.deployment for f in reversed(faults) if f.deployment and f.deployment in group]
+        resting = [] if self._cools else [name for name in group if not self._rest_of(name).awake()]
+        return list(dict.fromkeys([*failed, *resting]))[: len(group) - 1]
+
+    def _rest_of(self, deployment: str | None) -> Rest:
+        return self._rests.setdefault(deployment or "", Rest())
 
     def _read(self, arrived: _Arrived) -> list[Answer]:
         """Return the choices; see `read_reply`.

@@ -10,7 +10,6 @@ import contextlib
 import json
 import math
 import os
-import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,11 +30,12 @@ from lbt_dspy.lms.openai.session import http_session
 from lbt_dspy.lms.prices import Price
 from lbt_dspy.lms.redaction import identity_of, secrets_of
 from lbt_dspy.lms.replies.chat import read_reply
+from lbt_dspy.lms.resting import Rest
 
-REST_SECONDS = 1.0
-"""A server that failed is left alone for this long while others are there."""
 SECRET_LENGTH = 4
 """Shorter keys are none (`x`, `-`), and stand in ordinary words."""
+REFUSING = (401, 403, 404, 429)
+"""What a server says to whatever it is asked: no other request would fare better."""
 ADDRESSES = ("api_base", "base_url")
 TAKEN = {"model", *ADDRESSES, "api_key", "timeout", "extra_headers", "headers", "extra_body"}
 """The settings of a deployment that this client understands; it leaves others to LiteLLM."""
@@ -70,7 +70,7 @@ class OpenAICompatible(DeployedEngine):
     """A model at one or more addresses that speak OpenAI's chat API.
 
     A request goes to the address with the fewest requests in flight, so one that turns slow gets less; one that failed
-    rests for a second, and a retry goes elsewhere, while there are others.
+    rests (see `Rest`), and a retry goes elsewhere, while there are others.
 
     Args:
         name: Under which replies are counted.
@@ -101,11 +101,19 @@ class OpenAICompatible(DeployedEngine):
         reply = await server.post(self._bodies.of(request, SCORING), 1)
         return reply.get("prompt_logprobs") or (), server.read(reply)[0]
 
+    def may_retry(self, faults: Sequence[Fault]) -> bool:
+        """Return whether asking again could help; what one server refuses, another one may take."""
+        return super().may_retry(faults) or self._others_left(faults)
+
+    def _others_left(self, faults: Sequence[Fault]) -> bool:
+        refused = {fault.deployment for fault in faults if fault.deployment is not None}
+        return faults[-1].rejected and 0 < len(refused) < len(self._servers)
+
     def _pick(self, faults: Sequence[Fault]) -> _Server:
         failed = {fault.deployment for fault in faults}
         fresh = [server for server in self._servers if server.name not in failed] or self._servers
-        now = time.monotonic()
-        awake = [server for server in fresh if server.rests_until <= now] or fresh
+
+        awake = [server for server in fresh if server.rest.awake(server.in_flight)] or fresh
         self._turn += 1
         return min(awake, key=lambda server: (server.in_flight, (server.number - self._turn) % len(self._servers)))
 
@@ -118,7 +126,7 @@ class _Server:
         self.number = number
         self.name = str(number)
         self.in_flight = 0
-        self.rests_until = 0.0
+        self.rest = Rest()
         self._price = price
         self._url = f"{_address(params).rstrip('/')}/chat/completions"
         self._proxy = _proxy(self._url)
@@ -147,7 +155,7 @@ class _Server:
             ) as response:
                 raw = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._rest()
+            self.rest.failed()
             raise self._named(_translated(error)) from None
         finally:
             self.in_flight -= 1
@@ -156,8 +164,9 @@ class _Server:
         try:
             reply = json.loads(raw)
         except (ValueError, RecursionError):
-            self._rest()
+            self.rest.failed()
             raise self._named(lm15.ProviderError(f"no JSON: {raw[:80]!r}")) from None
+        self.rest.answered()
         return reply if isinstance(reply, dict) else {}
 
     def read(self, reply: Mapping[str, Any]) -> list[Answer]:
@@ -167,14 +176,11 @@ class _Server:
         except lm15.LM15Error as error:
             raise self._named(error) from None
 
-    def _rest(self) -> None:
-        self.rests_until = time.monotonic() + REST_SECONDS
-
     def _failed(self, status: int, raw: bytes, headers: Mapping[str, str]) -> Exception:
         """Return the error that a status means."""
         error = OpenAIChatLM(api_key="none").normalize_error(status, _in_envelope(raw.decode("utf-8", "replace")))
-        if status == 429 or status >= 500:
-            self._rest()
+        if status in REFUSING or status >= 500:
+            self.rest.failed()
         error.retry_after = retry_after_seconds(headers.get("Retry-After"))
         return self._named(error)
 
