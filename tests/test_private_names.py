@@ -259,6 +259,60 @@ def deployment_of():
     assert litellm_private.deployment_of(object()) is None
 
 
+@name("litellm", "reply._hidden_params['model_id']")
+def deployment_of():
+    with recording(lambda body: completion(YES)) as (url, _):
+        (place,) = deployments(url)
+        assert litellm_private.deployment_of(send(make_router(LMConfig(), [place]))) == place.info["id"]
+    assert litellm_private.deployment_of(object()) is None
+
+
+@name("litellm", "PatternMatchRouter", "Router's wildcards")
+def matched_pattern():
+    """As the Router itself picks them."""
+    patterns = [("*", "openai/*"), ("openai/*", "openai/*"), ("org/*-mini", "openai/x-*"), ("org/*", "openai/y")]
+    places = [
+        {"model_name": name, "litellm_params": {"model": model, "api_base": f"http://{i}.test", "api_key": "k"}}
+        for i, (name, model) in enumerate(patterns)
+    ]
+    router = litellm.Router(model_list=places)
+    for asked in ("openai/m", "org/4-mini", "org/4-mini-x", "org/4", "m", "gpt-4o", "a/b/c"):
+        picked = router.get_available_deployment(model=asked, messages=[{"role": "user", "content": "q"}])
+        name, (model,) = litellm_private.matched_pattern(patterns, asked)
+        assert (name, model) == (picked["model_name"], picked["litellm_params"]["model"]), asked
+    assert litellm_private.matched_pattern(patterns[1:], "m") is None
+
+
+@name("litellm", "router_utils.fallback_event_handlers.get_fallback_model_group")
+def fallback_of():
+    chains = {"a": ("b",), "*": ("c", "d")}
+    assert [litellm_private.fallback_of(chains, name) for name in ("a", "z")] == [["b"], ["c", "d"]]
+    assert litellm_private.fallback_of({}, "a") == []
+
+
+@name("litellm", "types.router.LiteLLM_Params", "types.utils.all_litellm_params", "OPENAI_CHAT_COMPLETION_PARAMS")
+def known_settings():
+    assert {"api_base", "rpm", "temperature", "aws_region_name", "langfuse_host"} <= litellm_private.known_settings()
+    assert "api_bse" not in litellm_private.known_settings()
+
+
+@name("litellm", "get_llm_provider")
+def provider_and_address():
+    asked = litellm_private.provider_and_address
+    assert asked("openai/m")[0] == asked("gpt-4o")[0] == asked("m", "openai")[0] == "openai"
+    assert asked("groq/m") == ("groq", "https://api.groq.com/openai/v1")
+    assert asked("m") == (None, None)
+    assert asked("m", None, "https://api.groq.com/openai/v1")[0] == "groq"
+
+
+@name("litellm", "_known_custom_logger_compatible_callbacks", "litellm_logging.set_callbacks")
+def callbacks():
+    assert {"langfuse", "otel", "langsmith", "s3"} <= litellm_private.callback_names()
+    if importlib.util.find_spec("wandb") is None:
+        error_of(lambda: litellm_private.set_up_callback("wandb"))
+    litellm_private.set_up_callback("helicone")  # it needs no package
+
+
 @name("litellm", "ForkedAfterNativeRuntimeStarted")
 def forked():
     """`tests/lms/test_forked.py` meets it; here, that it still has its name. Before 1.110 there is none."""
@@ -294,6 +348,7 @@ OVERRIDES = {"benchmarks/studies/race/rivals.py"}
 PRIVATE = {
     "_input_keys", "_compiled", "_hidden_params", "_excluded_deployment_ids", "failed_deployment_id",
     "litellm_response_headers", "logger_fn", "provider_list", "model_cost", "get_model_info", "get_model_ids",
+    "get_llm_provider", "_known_custom_logger_compatible_callbacks", "OPENAI_CHAT_COMPLETION_PARAMS",
 }  # fmt: skip
 
 

@@ -169,10 +169,12 @@ def _checked(params: Mapping[str, Any], where: str) -> dict[str, Any]:
     """
     found = typed(params, where)
     body = typed(found["extra_body"], f"{where}: extra_body") if isinstance(found.get("extra_body"), dict) else {}
-    for name in CHOICES:
-        several = next((settings[name] for settings in (found, body) if settings.get(name, 1) != 1), None)
-        if several is not None:
-            raise UserError(f"{where}: {name}: {several!r} would pay for answers that nobody reads; leave it out")
+    for inside, settings in (("", found), ("extra_body: ", body)):
+        for name in CHOICES:
+            if settings.get(name, 1) != 1:
+                raise UserError(
+                    f"{where}: {inside}{name}: {settings[name]!r} would pay for answers that nobody reads; leave it out"
+                )
     return {name: value for name, value in found.items() if name not in RETRY_SETTINGS and name not in CHOICES}
 
 

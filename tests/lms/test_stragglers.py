@@ -194,3 +194,15 @@ def test_a_run_that_is_given_up_ends_though_a_server_hangs(program, tmp_path):
     journal = Journal(tmp_path / "j")
     assert 1 <= journal.sent() <= 2  # they may have been paid for
     assert journal.calls() == {}
+
+
+@pytest.mark.parametrize("client", ["lean", "litellm"])
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_what_a_dead_deployment_refuses_another_one_is_asked_and_the_dead_one_rests(client, status, program, tmp_path):
+    """Also one whose key is wrong, or that does not know the model: a refusal by one is none by all."""
+    with recording() as (good, kept), recording(lambda body: refusal(status, "no")) as (dead, refused):
+        ledger = Ledger(workers=1, retries=1)
+        report = examine(program, fleet(tmp_path, good, dead, client=client), ledger, 40)
+    assert report.coverage == 1.0
+    assert len(kept.raw) == 40
+    assert 1 <= len(refused.raw) <= 12

@@ -38,6 +38,8 @@ def listed_price(model: str) -> Mapping[str, Any]:
 
     (A Router adds entries with price 0 for models that are not in the map; `get_model_info` would return those.)
     """
+    if model.startswith(("ollama/", "ollama_chat/")):  # it would ask the server on this machine
+        return dict(litellm.model_cost.get(model) or {})
     try:
         info = litellm.get_model_info(model)
     except Exception:  # plain Exception for a model that is not in the map
