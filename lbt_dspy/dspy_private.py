@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dspy
+import pydantic
 from dspy.lm15 import Message, Request
 from dspy.predict.parameter import Parameter
 
@@ -23,6 +24,7 @@ __all__ = [
     "is_reasoning_model",
     "lm15_error",
     "load_engine",
+    "response_format_of",
     "retry_after_seconds",
     "set_compiled",
     "with_last_message",
@@ -67,6 +69,16 @@ def retry_after_seconds(header: str | None) -> float | None:
 
     seconds: float | None = read(header)
     return seconds
+
+
+def response_format_of(given: Any) -> Any:
+    """Return a `response_format` as JSON: DSPy takes a pydantic class as well, and sends its schema."""
+    from dspy.clients.legacy_requests import _strict_json_schema
+
+    if not (isinstance(given, type) and issubclass(given, pydantic.BaseModel)):
+        return given
+    schema = {"name": given.__name__, "schema": _strict_json_schema(given.model_json_schema()), "strict": True}
+    return {"type": "json_schema", "json_schema": schema}
 
 
 def is_reasoning_model(model: str) -> bool:

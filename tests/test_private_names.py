@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 import dspy
+import pydantic
 import pytest
 from aiohttp import web
 from dspy import lm15
@@ -73,6 +74,17 @@ def retry_after_seconds():
     assert (read("7"), read("0.5"), read("soon"), read(None)) == (7.0, 0.5, None, None)
     assert read("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
     assert read("Wed, 21 Oct 2215 07:28:00 GMT") > 1e9
+
+
+@name("dspy", "dspy.clients.legacy_requests._strict_json_schema")
+def response_format_of():
+    class Verdict(pydantic.BaseModel):
+        label: str = "no"
+
+    found = dspy_private.response_format_of(Verdict)["json_schema"]
+    assert (found["name"], found["strict"], found["schema"]["required"]) == ("Verdict", True, ["label"])
+    assert found["schema"]["additionalProperties"] is False
+    assert dspy_private.response_format_of({"type": "json_object"}) == {"type": "json_object"}
 
 
 @name("dspy", "dspy.clients.lm._is_openai_reasoning_model")
@@ -170,6 +182,13 @@ def error_of(work):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the error itself is looked at
         work()
     return caught.value
+
+
+@name("litellm", "litellm.types.utils.all_litellm_params")
+def controls():
+    found = litellm_private.controls()
+    assert {"drop_params", "mock_response", "fallbacks", "ssl_verify"} <= found
+    assert found.isdisjoint({"min_p", "extra_body", "repetition_penalty", "chat_template_kwargs", "temperature"})
 
 
 @name("litellm", "provider_list")

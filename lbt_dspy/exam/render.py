@@ -13,9 +13,10 @@ from dspy.lm15 import Request, request_from_openai_chat
 
 from lbt_dspy.dspy_private import CUSTOM_TYPE
 from lbt_dspy.errors import UserError
-from lbt_dspy.ledger.calls import Prefix, Question, Terms, sampling_of, shared_head
+from lbt_dspy.ledger.calls import Prefix, Question, Terms, shared_head
 from lbt_dspy.lms.engine import ModelEngine
 from lbt_dspy.lms.faults import EMPTY
+from lbt_dspy.lms.settings import sampling_of
 from lbt_dspy.warned import warnings_shown
 
 CACHED_REPLIES = 4096

@@ -18,9 +18,9 @@ import dspy
 from dspy.lm15 import Message, Request, request_from_openai_chat
 
 from lbt_dspy.dspy_private import with_last_message
-from lbt_dspy.lms.config import CONNECTION_SETTINGS
 from lbt_dspy.lms.engine import ModelEngine
 from lbt_dspy.lms.likelihood_engine import Scorer
+from lbt_dspy.lms.settings import split, with_extensions
 
 KEY_BYTES = 16
 CACHED_QUESTIONS = 4096
@@ -53,12 +53,6 @@ def open_settings(lm: dspy.LM, engine: ModelEngine, config: Mapping[str, Any], s
     return settings
 
 
-def sampling_of(lm: dspy.LM, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sampling settings of a call: the LM's own, overlaid by `config`; nothing about its connection."""
-    merged = {**lm.kwargs, **config}
-    return {k: v for k, v in merged.items() if v is not None and k not in CONNECTION_SETTINGS}
-
-
 class Terms:
     """Which model is asked, with which sampling settings, in which sitting: what all exams of a sitting number share.
 
@@ -70,10 +64,14 @@ class Terms:
 
     def __init__(self, engine: ModelEngine, settings: Mapping[str, Any], sitting: int) -> None:
         self.engine = engine
-        self.settings = {"model": engine.name, **settings}
-        self.empty = request_from_openai_chat({"messages": [{"role": "user", "content": "-"}], **self.settings})
+        self._settings, self._others = split({"model": engine.name, **settings})
+        self.empty = self.request([{"role": "user", "content": "-"}])
         """A request with another prompt."""
         self.head = _head(engine, sitting, self.empty)
+
+    def request(self, messages: Sequence[Mapping[str, Any]]) -> Request:
+        """Return the request with this prompt."""
+        return with_extensions(request_from_openai_chat({"messages": list(messages), **self._settings}), self._others)
 
     @property
     def greedy(self) -> bool:
@@ -102,7 +100,7 @@ class Prefix:
         """Return the call that asks a rendered question."""
         terms = self._terms
         if not isinstance(question, str):
-            request = request_from_openai_chat({"messages": list(question), **terms.settings})
+            request = terms.request(question)
             return LazyCall(_digest(terms.head, request, _text(request.messages[-1])), terms.engine, request, None)
         if self._digest is None:
             self._digest = hashlib.blake2b((terms.head + self._rendering.head).encode(*UTF8), digest_size=KEY_BYTES)

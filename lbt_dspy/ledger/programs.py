@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import dspy
@@ -13,10 +13,11 @@ from dspy.utils.exceptions import AdapterParseError
 
 from lbt_dspy.errors import CallFailedError, LbTError
 from lbt_dspy.ledger.account import Account
-from lbt_dspy.ledger.calls import call_of, sampling_of
+from lbt_dspy.ledger.calls import call_of
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.engine import AsyncEngine, Request, Response, as_response
 from lbt_dspy.lms.faults import EMPTY
+from lbt_dspy.lms.settings import asked, sampling_of, split, with_extensions
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.warned import warnings_shown
 
@@ -34,6 +35,8 @@ class PaidEngine:
     role: str
     account: Account
     sitting: int
+    others: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that DSPy's record of a request has no fields for."""
 
     def complete(self, request: Request) -> Response:
         """Pay for one request.
@@ -41,7 +44,7 @@ class PaidEngine:
         Raises:
             CallFailedError: It got no usable reply.
         """
-        call = call_of(request, engine_of(self.lm), self.sitting)
+        call = call_of(with_extensions(request, self.others), engine_of(self.lm), self.sitting)
         try:
             (reply,) = self.ledger.ask([call], role=self.role, account=self.account)
             if reply.text is None:
@@ -84,8 +87,8 @@ class PaidProgram:
 
     def paid(self, lm: dspy.LM, role: str, sitting: int, config: Mapping[str, Any]) -> dspy.LM:
         """Return the LM whose requests the ledger pays for, with these settings over its own."""
-        engine = PaidEngine(lm=lm, ledger=self.ledger, role=role, account=self.account, sitting=sitting)
-        kept = sampling_of(lm, config)
+        kept, others = split(sampling_of(lm, config))
+        engine = PaidEngine(lm=lm, ledger=self.ledger, role=role, account=self.account, sitting=sitting, others=others)
         return dspy.LM(lm.model, engine=engine, async_engine=AsyncEngine(engine), cache=False, num_retries=0, **kept)
 
     def copy(
@@ -98,9 +101,13 @@ class PaidProgram:
         """
         copy = self.program.deepcopy()
         names = {id(predictor): name for name, predictor in copy.named_predictors()}
+        default = lm_for("", dspy.settings.lm)
         for place, predictor in all_predictors(copy):
             predictor.lm = lm_for(names.setdefault(id(predictor), place), predictor.lm)
-        return copy, names, lm_for("", dspy.settings.lm)
+            predictor.config, others = split_config(predictor.config)
+            if others and (predictor.lm or default) is not None:
+                predictor.lm = with_others(predictor.lm or default, others)
+        return copy, names, default
 
     def run(self, program: dspy.Module, default: dspy.LM | None, inputs: Mapping[str, Any]) -> Run:
         """Run a copy once. An answer that cannot be read is an answer; a run with a lost call is not measured.
@@ -127,6 +134,18 @@ class PaidProgram:
             if not isinstance(loss, CallFailedError):
                 raise loss
         return Run(prediction=None, reason=str(lost[0]), measured=False) if lost else outcome
+
+
+def split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a predictor's settings that DSPy passes on to an engine, and the others, which it would refuse."""
+    others = split(asked(config))[1]
+    return {name: value for name, value in config.items() if name not in others}, others
+
+
+def with_others(lm: dspy.LM, others: Mapping[str, Any]) -> dspy.LM:
+    """Return a paid LM that adds further settings to its requests."""
+    engine = replace(lm.engine, others={**lm.engine.others, **others})
+    return lm.copy(engine=engine, async_engine=AsyncEngine(engine))
 
 
 def all_predictors(program: dspy.Module) -> list[tuple[str, dspy.Predict]]:

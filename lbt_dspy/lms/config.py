@@ -27,10 +27,15 @@ REQUEST_TIMEOUT = 60.0
 """Seconds that a request may take where nothing else is said."""
 LIMITS = frozenset({"rpm", "tpm", "timeout", "stream_timeout", "max_parallel_requests", "weight", "order", "tags"})
 """Settings that cannot change an answer."""
-CONNECTION_SETTINGS = frozenset(
-    {"api_key", "api_base", "base_url", "api_version", "headers", "extra_headers", "timeout", "organization", "project",
-     "custom_llm_provider", "rollout_id", "n", "stream", "prompt_cache", "num_retries"}
+EXECUTION_SETTINGS = frozenset(
+    {"rollout_id", "n", "num_generations", "stream", "stream_options", "cache", "caching", "prompt_cache",
+     "num_retries", "max_retries", "retry_strategy"}
 )  # fmt: skip
+"""Settings of a `dspy.LM` that say how often it is asked, and in which form: the ledger's affair."""
+CONNECTION_SETTINGS = EXECUTION_SETTINGS | {
+    "api_key", "api_base", "base_url", "api_version", "headers", "extra_headers", "extra_query", "timeout",
+    "organization", "project", "azure_ad_token_provider", "custom_llm_provider",
+}  # fmt: skip
 """Settings of a `dspy.LM` that say how it is reached and asked, not what."""
 CLIENTS = ("auto", "lean", "litellm")
 """Who sends requests; see `LMRoles`."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import dspy
 from dspy import lm15
 from dspy.lm15 import Request
 
@@ -21,6 +22,7 @@ from lbt_dspy.lms.logprobs import Token, encode, given_tokens
 from lbt_dspy.lms.prices import DEFAULT_OUTPUT_TOKENS, INPUT, OUTPUT, Price, limit_of, price_from
 from lbt_dspy.lms.redaction import public_url
 from lbt_dspy.lms.replies.finish import ERROR
+from lbt_dspy.lms.settings import credentials_of, sampling_of, split
 
 TOKENS_PER_MESSAGE = 16
 BYTES_PER_TOKEN = 4
@@ -173,6 +175,18 @@ def scores_of(prompt: Sequence[Any], text: str) -> list[Token]:
 def provider_of(deployment: Deployment) -> str:
     """Return LiteLLM's name of the provider."""
     return str(deployment.params.get("custom_llm_provider") or str(deployment.params["model"]).split("/")[0])
+
+
+def asks_litellm(lm: dspy.LM) -> bool:
+    """Return whether some settings of an LM are for LiteLLM, and not for the server that it asks."""
+    if credentials_of(lm):
+        return True
+    others = split(sampling_of(lm, {}))[1]
+    if not others:
+        return False
+    from lbt_dspy.lms.litellm.private import controls
+
+    return not controls().isdisjoint(others)
 
 
 def _prompt_bytes(request: Request) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dspy
@@ -19,6 +19,15 @@ SECRET = re.compile(
     r"(?i)((?:authorization\W{1,4})?bearer\s+|api[-_ ]?key\W{1,4}|authorization\W{1,4}|token\W{1,4}|://[^/\s:@]+:(?=[^\s@/]+@))[^\s'\",;)}@]+"
     r"|\b(sk|pk|rk|key|hf|gsk|xai)[-_][\w*-]{6,}"
 )
+
+
+CREDENTIAL = re.compile(r"(?i)(?:^|[_-])(?:key|token|secret|password|credentials?|authorization)$")
+"""How the name of a setting ends that holds one; words such as `tokenizer` and `keywords` are none."""
+
+
+def is_credential(name: str, value: Any) -> bool:
+    """Return whether a setting holds a key, token or the like, which changes no answer."""
+    return isinstance(value, str | Mapping) and bool(CREDENTIAL.search(name))
 
 
 def scrub(text: str, secrets: tuple[str, ...] = ()) -> str:
@@ -49,7 +58,20 @@ def secrets_of(lm: dspy.LM) -> tuple[str, ...]:
     """Return the keys and headers of an LM."""
     named = {k: v for k, v in lm.kwargs.items() if v and ("key" in k.lower() or k.lower() == "token")}
     headers = [v for name in ("headers", "extra_headers") for v in (lm.kwargs.get(name) or {}).values()]
-    return tuple(str(value) for value in (*named.values(), *headers) if len(str(value)) >= 4)
+    found = (*named.values(), *headers, *_credentials(lm.kwargs))
+    return tuple(dict.fromkeys(str(value) for value in found if len(str(value)) >= 4))
+
+
+def _credentials(settings: Any, *, secret: bool = False) -> Iterator[str]:
+    """Give the texts that stand under the name of a credential, however deep."""
+    if isinstance(settings, Mapping):
+        for name, value in settings.items():
+            yield from _credentials(value, secret=secret or is_credential(str(name), value))
+    elif isinstance(settings, list | tuple):
+        for value in settings:
+            yield from _credentials(value, secret=secret)
+    elif secret and isinstance(settings, str):
+        yield settings
 
 
 def without_secrets(program: dspy.Module) -> dspy.Module:

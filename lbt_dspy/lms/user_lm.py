@@ -18,6 +18,7 @@ from lbt_dspy.lms.logprobs import encode
 from lbt_dspy.lms.openai.client import lean_engine
 from lbt_dspy.lms.redaction import identity_of, public_url, secrets_of
 from lbt_dspy.lms.replies.chat import read_reply
+from lbt_dspy.lms.settings import credentials_of, has_fields, with_extensions
 
 _engines: weakref.WeakKeyDictionary[Any, ModelEngine] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
@@ -38,14 +39,19 @@ class UserEngine(ModelEngine):
         if isinstance(lm.engine, str) and lm.kwargs.get("timeout") is None:
             changes["timeout"] = REQUEST_TIMEOUT
         self._lm = lm.copy(**changes)
+        self._litellm = self._lm.copy(engine="litellm") if lm.engine == "auto" else self._lm
+        """Asked with settings that DSPy's own clients have no fields for, as DSPy itself does it."""
+        self._credentials = credentials_of(lm)
         self.secrets = secrets_of(lm)
         self.addresses = (place,) if (place := public_url(str(lm.kwargs.get("api_base") or ""))) else ()
 
     def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
         """Send the request once."""
+        plain = not self._credentials and has_fields(request.config.extensions or {})
+        lm = self._lm if plain else self._litellm
         try:
-            with dspy.context(disable_history=True):
-                response = self._lm(request)
+            with dspy.context(disable_history=True, send_stream=None):
+                response = lm(with_extensions(request, self._credentials))
         except dspy.utils.exceptions.LMError as error:
             raise error.__cause__ if isinstance(error.__cause__, lm15.LM15Error) else error from None
         if "choices" in (response.provider_data or {}):  # it was read from a body of OpenAI's chat API

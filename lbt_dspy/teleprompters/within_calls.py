@@ -16,9 +16,10 @@ import dspy
 from dspy.utils.callback import BaseCallback
 
 from lbt_dspy.errors import NoCandidateError, check_at_least
-from lbt_dspy.ledger.calls import open_settings, sampling_of
+from lbt_dspy.ledger.calls import open_settings
 from lbt_dspy.lms.engine import Answer, ModelEngine, Request, lm_of
 from lbt_dspy.lms.faults import Fault
+from lbt_dspy.lms.settings import sampling_of
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.sampling import request_seed
 

@@ -7,8 +7,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from lbt_dspy.exam.render import Renderer, UnreadableError, current_adapter
-from lbt_dspy.ledger.calls import Terms, call_of, sampling_of
+from lbt_dspy.ledger.calls import Terms, call_of
 from lbt_dspy.lms.embedded import embedded_lm
+from lbt_dspy.lms.settings import sampling_of
 from lbt_dspy.lms.user_lm import engine_of
 
 

@@ -22,8 +22,9 @@ from lbt_dspy.exam.sitting.mark import MarkedExam, SittingMark, check_one_sittin
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.calls import Prefix, ScoreCall, Terms, score_call
 from lbt_dspy.ledger.ledger import Ledger
-from lbt_dspy.lms.engine import SCORERS, ModelEngine
+from lbt_dspy.lms.engine import SCORERS
 from lbt_dspy.lms.logprobs import decode
+from lbt_dspy.lms.settings import sampling_of, split
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.types import ExamProblem, Mark, Reply, Seat, Sitting
 
@@ -81,14 +82,18 @@ class EvidenceExam:
             for read in (material, ()):
                 place = (id(read), id(student))
                 if place not in prefixes:
-                    prefixes[place] = self._prefix(read, engine_of(student))
+                    prefixes[place] = self._prefix(read, student)
                 calls.append(score_call(prefixes[place].call(problem.example.inputs()), answers[id(problem)]))
         replies = self.ledger.ask(calls, role=role, account=account)
         return [self._sitting(*pair) for pair in zip(replies[::2], replies[1::2], strict=True)]
 
-    def _prefix(self, material: Material, engine: ModelEngine) -> Prefix:
-        """Render without the LM's sampling settings: none matters, so LMs that differ in them alone share calls."""
-        return self.renderer.rendering(self.shown(material)).prefix(Terms(engine, {"max_tokens": 1}, 0))
+    def _prefix(self, material: Material, student: dspy.LM) -> Prefix:
+        """Render without the LM's sampling settings: none matters, so LMs that differ in them alone share calls.
+
+        Others may: `chat_template_kwargs` changes how the server writes the prompt.
+        """
+        settings = {"max_tokens": 1, **split(sampling_of(student, {}))[1]}
+        return self.renderer.rendering(self.shown(material)).prefix(Terms(engine_of(student), settings, 0))
 
     def _sitting(self, taught: Reply, untaught: Reply) -> Sitting:
         if taught.logprobs is None or untaught.logprobs is None:

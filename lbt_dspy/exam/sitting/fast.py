@@ -12,8 +12,9 @@ import dspy
 from lbt_dspy.exam.marking import Marker
 from lbt_dspy.exam.render import Renderer, Rendering
 from lbt_dspy.ledger.account import Account
-from lbt_dspy.ledger.calls import LazyCall, Prefix, Question, Terms, as_choices, sampling_of
+from lbt_dspy.ledger.calls import LazyCall, Prefix, Question, Terms, as_choices
 from lbt_dspy.ledger.ledger import Ledger
+from lbt_dspy.lms.settings import sampling_of
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.types import Exam, ExamProblem, ExamReport, Reply, Seat, Sitting
 

@@ -33,6 +33,13 @@ def providers() -> set[str]:
     return {str(getattr(provider, "value", provider)) for provider in listed}
 
 
+def controls() -> frozenset[str]:
+    """Return the settings of a call that LiteLLM keeps to itself or translates: no server is sent them as they are."""
+    from litellm.types.utils import all_litellm_params
+
+    return frozenset({*all_litellm_params, "drop_params", "additional_drop_params", "thinking"})
+
+
 def listed_price(model: str) -> Mapping[str, Any]:
     """Return what the price map itself says of a model; nothing where it has no entry.
 

@@ -57,4 +57,4 @@ def _settings(request: Request, limit: str) -> dict[str, Any]:
         data[limit] = data.pop("max_completion_tokens")
     if request.config.top_k is not None:
         data["top_k"] = request.config.top_k
-    return data
+    return data | (data.pop("extra_body", None) or {})

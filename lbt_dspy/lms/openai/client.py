@@ -21,8 +21,8 @@ from dspy import lm15
 from dspy.lm15 import OpenAIChatLM, Request
 
 from lbt_dspy.dspy_private import retry_after_seconds
-from lbt_dspy.lms.config import CONNECTION_SETTINGS, REQUEST_TIMEOUT, Deployment
-from lbt_dspy.lms.deployed import OPENAI_CHAT, SCORING, DeployedEngine, provider_of
+from lbt_dspy.lms.config import CONNECTION_SETTINGS, EXECUTION_SETTINGS, REQUEST_TIMEOUT, Deployment
+from lbt_dspy.lms.deployed import OPENAI_CHAT, SCORING, DeployedEngine, asks_litellm, provider_of
 from lbt_dspy.lms.engine import Answer
 from lbt_dspy.lms.faults import Fault
 from lbt_dspy.lms.openai.bodies import OUTPUT_LIMIT, REASONING_LIMIT, ChatBodies
@@ -58,10 +58,12 @@ def lean_engine(lm: dspy.LM) -> OpenAICompatible | None:
 
     It can where the LM left the choice of its engine to DSPy.
     """
-    kept = CONNECTION_SETTINGS - {"rollout_id", "n"}
+    kept = CONNECTION_SETTINGS - EXECUTION_SETTINGS
     connection = {k: v for k, v in lm.kwargs.items() if v is not None and k in kept}
     deployment = Deployment(name=lm.model, params={"model": lm.model, **connection})
     if lm.engine != "auto" or lm.model_type != "chat" or type(lm) is not dspy.LM or why_not(deployment):
+        return None
+    if asks_litellm(lm):
         return None
     return OpenAICompatible(lm.model, [deployment], secrets=secrets_of(lm), identity=identity_of(lm))
 
