@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,10 +12,11 @@ from typing import Any, TypeVar
 import dspy
 from dspy.utils.exceptions import AdapterParseError
 
-from lbt_dspy.errors import CallFailedError, LbTError
+from lbt_dspy.errors import CallFailedError, LbTError, NoAnswerError, UserError
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.calls import call_of
 from lbt_dspy.ledger.ledger import Ledger
+from lbt_dspy.ledger.raised import described, from_outside, is_mistake, mistake, place_of, tell_if_all_alike
 from lbt_dspy.lms.engine import AsyncEngine, Request, Response, as_response
 from lbt_dspy.lms.faults import EMPTY
 from lbt_dspy.lms.settings import asked, sampling_of, split, with_extensions
@@ -22,8 +24,20 @@ from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.warned import warnings_shown
 
 T = TypeVar("T")
-_empty: contextvars.ContextVar[list[str]] = contextvars.ContextVar("why answers of this run of the program are empty")
-_lost: contextvars.ContextVar[list[LbTError]] = contextvars.ContextVar("lost calls of this run of the program")
+
+
+@dataclass
+class Meter:
+    """What came of the calls of one run of a program."""
+
+    lost: list[LbTError] = field(default_factory=list)
+    answered: bool = False
+    """Whether a model has answered."""
+    empty: list[str] = field(default_factory=list)
+    """Why answers were empty, where there is more to say."""
+
+
+_meter: contextvars.ContextVar[Meter] = contextvars.ContextVar("of this run of the program")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +51,8 @@ class PaidEngine:
     sitting: int
     others: Mapping[str, Any] = field(default_factory=dict)
     """Settings that DSPy's record of a request has no fields for."""
+    stray: Meter = field(default_factory=Meter)
+    """Of calls from threads that the program started without its context: nobody knows which run they are of."""
 
     def complete(self, request: Request) -> Response:
         """Pay for one request.
@@ -44,18 +60,18 @@ class PaidEngine:
         Raises:
             CallFailedError: It got no usable reply.
         """
+        meter = _meter.get(self.stray)
         call = call_of(with_extensions(request, self.others), engine_of(self.lm), self.sitting)
         try:
             (reply,) = self.ledger.ask([call], role=self.role, account=self.account)
             if reply.text is None:
                 raise CallFailedError(reply.reason)
         except LbTError as error:
-            lost = _lost.get(None)  # None in a thread that the program started without its context
-            if lost is not None:
-                lost.append(error)
+            meter.lost.append(error)
             raise
+        meter.answered = True
         if not reply.text.strip() and reply.reason not in (None, EMPTY):
-            _empty.get([]).append(str(reply.reason))
+            meter.empty.append(str(reply.reason))
         return as_response(request.model, reply.text, reply.input_tokens, reply.output_tokens)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PaidEngine:
@@ -67,11 +83,11 @@ class Run:
     """One run of a program."""
 
     prediction: dspy.Prediction | None
-    """`None`: it came to no answer."""
+    """`None`: it came to no answer that could be used."""
     reason: str | None = None
     """Why there is no prediction."""
     measured: bool = True
-    """False: a call was lost, or the program itself failed, so nothing is known of the model's answer."""
+    """False: a call was lost, or something outside failed, so nothing is known of the model's answer."""
     trace: Sequence[tuple[dspy.Predict, dict[str, Any], dspy.Prediction]] = ()
     """What each predictor was asked and answered, in order, as DSPy traces it."""
 
@@ -84,11 +100,16 @@ class PaidProgram:
     adapter: dspy.Adapter
     ledger: Ledger
     account: Account
+    stray: Meter = field(default_factory=Meter)
+    ends: list[str | None] = field(default_factory=list)
+    """Of each run so far: kind and place of the error after which its answer could not be used, where there was one."""
 
     def paid(self, lm: dspy.LM, role: str, sitting: int, config: Mapping[str, Any]) -> dspy.LM:
         """Return the LM whose requests the ledger pays for, with these settings over its own."""
         kept, others = split(sampling_of(lm, config))
-        engine = PaidEngine(lm=lm, ledger=self.ledger, role=role, account=self.account, sitting=sitting, others=others)
+        engine = PaidEngine(lm=lm, ledger=self.ledger, role=role, account=self.account, sitting=sitting, others=others,
+            stray=self.stray,
+        )  # fmt: skip
         return dspy.LM(lm.model, engine=engine, async_engine=AsyncEngine(engine), cache=False, num_retries=0, **kept)
 
     def copy(
@@ -110,30 +131,74 @@ class PaidProgram:
         return copy, names, default
 
     def run(self, program: dspy.Module, default: dspy.LM | None, inputs: Mapping[str, Any]) -> Run:
-        """Run a copy once. An answer that cannot be read is an answer; a run with a lost call is not measured.
+        """Run a copy once. An answer that cannot be used is an answer; a run with a lost call is not measured.
 
         Raises:
             LbTError: The budget is spent, the ledger was stopped, or a model is refused or out of reach.
+            UserError: The program has a mistake (see `raised`), or what it returned is no prediction.
         """
-        lost: list[LbTError] = []
+        meter = Meter()
         trace: list[Any] = []
-        token = _lost.set(lost)
-        empty: list[str] = []
-        why = _empty.set(empty)
+        token = _meter.set(meter)
+        answer: Any = None
+        raised: Exception | None = None
         try:
-            with warnings_shown(), dspy.context(lm=default, adapter=self.adapter, trace=trace, disable_history=True):
-                outcome = Run(prediction=program(**inputs), trace=trace)
-        except AdapterParseError:
-            outcome = Run(prediction=None, reason=next(iter(empty), "unreadable answer"))
-        except Exception as error:
-            outcome = Run(prediction=None, reason=f"{type(error).__name__}: {error}", measured=False)
+            with (
+                warnings_shown(),
+                dspy.context(lm=default, adapter=self.adapter, trace=trace, disable_history=True, send_stream=None),
+            ):
+                answer = program(**inputs)
+        except Exception as error:  # a program may raise anything
+            raised = error
         finally:
-            _lost.reset(token)
-            _empty.reset(why)
-        for loss in lost:
+            _meter.reset(token)
+        for loss in meter.lost:
             if not isinstance(loss, CallFailedError):
                 raise loss
-        return Run(prediction=None, reason=str(lost[0]), measured=False) if lost else outcome
+        if meter.lost:
+            return Run(prediction=None, reason=str(meter.lost[0]), measured=False)
+        if raised is not None:
+            return self._raised(raised, inputs, meter)
+        self.ends.append(None)
+        return Run(prediction=as_prediction(answer), trace=trace)
+
+    def _raised(self, error: Exception, inputs: Mapping[str, Any], meter: Meter) -> Run:
+        """Return a run that ended in an error, or raise what the user is to mend."""
+        answered = meter.answered or self.stray.answered
+        if isinstance(error, UserError):
+            raise error
+        if isinstance(error, NoAnswerError):  # of a program in this one
+            return Run(prediction=None, reason=str(error), measured=error.measured)
+        if from_outside(error):
+            return Run(prediction=None, reason=described(error), measured=False)
+        if not answered or is_mistake(error):
+            raise mistake(error, inputs, answered=answered) from error
+        if isinstance(error, AdapterParseError):
+            return Run(prediction=None, reason=next(iter(meter.empty), "unreadable answer"))
+        self.ends.append(f"{type(error).__name__} in {place_of(error)}")
+        return Run(prediction=None, reason=f"the answer could not be used: {described(error)}")
+
+    def tell_if_all_alike(self) -> None:
+        """Warn where all runs so far ended in the same error."""
+        tell_if_all_alike(self.ends)
+
+
+def as_prediction(answer: object) -> dspy.Prediction:
+    """Return what a program returned, a mapping as a prediction.
+
+    Raises:
+        UserError: It is neither.
+    """
+    if isinstance(answer, dspy.Prediction):
+        return answer
+    if isinstance(answer, dspy.Example | Mapping):
+        return dspy.Prediction(**dict(answer.items()))
+    if inspect.iscoroutine(answer):
+        answer.close()
+    raise UserError(
+        f"the program's forward must return a dspy.Prediction but returned {str(answer)[:60]!r}, a "
+        f"{type(answer).__name__}; end it with return dspy.Prediction(...), with all that it answers"
+    )
 
 
 def split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -87,10 +87,12 @@ class WholeProgram:
             place = (id(material), id(student), sitting)
             if place not in copies:
                 copies[place] = self._copy(material, student, sitting)
-        return in_threads(
+        done = in_threads(
             self.paid.ledger,
             [functools.partial(self._sit, *copies[id(s.material), id(s.student), s.sitting], s.problem) for s in seats],
         )
+        self.paid.tell_if_all_alike()
+        return done
 
     def _report(self, exam: Exam, student: dspy.LM, sittings: int, done: Iterator[Sitting]) -> ExamReport:
         by_sitting = [[next(done) for _ in exam.problems] for _ in range(sittings)]

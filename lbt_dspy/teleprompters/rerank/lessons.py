@@ -59,7 +59,9 @@ class LessonSampler:
         Raises:
             BudgetSpentError: The next call could exceed the budget.
         """
-        return in_threads(self.paid.ledger, [functools.partial(self._one, inputs, rollout) for rollout in rollouts])
+        done = in_threads(self.paid.ledger, [functools.partial(self._one, inputs, rollout) for rollout in rollouts])
+        self.paid.tell_if_all_alike()
+        return done
 
     def _one(self, inputs: Mapping[str, Any], rollout: int) -> SampledLesson | NoLesson:
         program, names, default = self.paid.copy(lambda name, lm: self._paid_lm(lm, rollout))
