@@ -7,7 +7,7 @@ says which. They are imported where they are used: one that is gone breaks what 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dspy
@@ -27,6 +27,7 @@ __all__ = [
     "response_format_of",
     "retry_after_seconds",
     "set_compiled",
+    "streamed",
     "with_last_message",
 ]
 
@@ -61,6 +62,13 @@ def lm15_error(error: Exception) -> Exception:
 
     translated: Exception = to_lm15_error(error)
     return translated
+
+
+def streamed(request: Request, connection: Mapping[str, Any]) -> Iterator[Any]:
+    """Ask for an answer in pieces, through LiteLLM; give them as DSPy's events."""
+    from dspy.clients.engines import LiteLLMEngine
+
+    yield from LiteLLMEngine(**connection).stream(request)
 
 
 def retry_after_seconds(header: str | None) -> float | None:

@@ -1,6 +1,7 @@
 """What the library takes from the inside of DSPy and LiteLLM still does what it is taken for; a row per name."""
 
 import ast
+import contextlib
 import functools
 import importlib.metadata
 import importlib.util
@@ -66,6 +67,16 @@ def lm15_error():
     assert type(dspy_private.lm15_error(litellm.Timeout("late", "m", "openai"))) is lm15.TimeoutError
     own = ValueError("mine")
     assert dspy_private.lm15_error(own) is own
+
+
+@name("dspy", "dspy.clients.engines.LiteLLMEngine")
+def streamed():
+    request = lm15.request_from_openai_chat({"model": "hosted_vllm/m", "messages": [{"role": "user", "content": "q"}]})
+    with recording() as (url, recorder):
+        events = dspy_private.streamed(request, {"api_base": url, "api_key": "k", "timeout": 5.0})
+        with contextlib.suppress(lm15.LM15Error):  # this server does not stream
+            list(events)
+    assert [body["stream"] for body in recorder.bodies] == [True]
 
 
 @name("dspy", "dspy.clients._http.retry_after_seconds")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +14,16 @@ import dspy
 from dspy import lm15
 from dspy.lm15 import Request
 
-from lbt_dspy.dspy_private import is_reasoning_model
-from lbt_dspy.lms.config import LIMITS, SECRET_NAME, Deployment
+from lbt_dspy.dspy_private import is_reasoning_model, streamed
+from lbt_dspy.lms.abilities import Abilities, abilities_of
+from lbt_dspy.lms.config import (
+    CONNECTION_SETTINGS,
+    EXECUTION_SETTINGS,
+    LIMITS,
+    REQUEST_TIMEOUT,
+    SECRET_NAME,
+    Deployment,
+)
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.event_loop import EventLoop
 from lbt_dspy.lms.faults import Fault
@@ -22,7 +32,7 @@ from lbt_dspy.lms.logprobs import Token, encode, given_tokens
 from lbt_dspy.lms.prices import DEFAULT_OUTPUT_TOKENS, INPUT, OUTPUT, Price, limit_of, price_from
 from lbt_dspy.lms.redaction import public_url
 from lbt_dspy.lms.replies.finish import ERROR
-from lbt_dspy.lms.settings import credentials_of, sampling_of, split
+from lbt_dspy.lms.settings import credentials_of, sampling_of, split, with_extensions
 
 TOKENS_PER_MESSAGE = 16
 BYTES_PER_TOKEN = 4
@@ -61,6 +71,15 @@ class DeployedEngine(ModelEngine):
         self.addresses = _addresses(self._deployments)
         """Where it is asked, without anything secret."""
         self._limited: dict[int, tuple[Any, Any]] = {}
+        self._turns = itertools.cycle([d for d in self._deployments if d.name == name] or self._deployments)
+        self._abilities: Abilities | None = None
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the model behind the name can do."""
+        if self._abilities is None:
+            self._abilities = abilities_of(self._deployments)
+        return self._abilities
 
     @abstractmethod
     async def ask(self, request: Request, faults: Sequence[Fault] = (), choices: int = 1) -> list[Answer]:
@@ -69,6 +88,28 @@ class DeployedEngine(ModelEngine):
     @abstractmethod
     async def scored(self, request: Request, faults: Sequence[Fault]) -> tuple[Sequence[Any], Answer]:
         """Send the request once, its last message given and not asked for; return vLLM's `prompt_logprobs` as well."""
+
+    def stream(self, request: Request) -> Iterator[Any]:
+        """Answer as it is written, through LiteLLM; in one piece where the server does not stream, or not this."""
+        events = self._streamed(request, next(self._turns))
+        begun = _begun(events)
+        if begun:
+            yield from begun
+            yield from events
+        else:
+            yield from super().stream(request)
+
+    @staticmethod
+    def _streamed(request: Request, deployment: Deployment) -> Iterator[Any]:
+        connection: dict[str, Any] = {"timeout": REQUEST_TIMEOUT}
+        others: dict[str, Any] = {}
+        for name, value in deployment.params.items():
+            if name in CONNECTION_SETTINGS - EXECUTION_SETTINGS:
+                connection[name] = value
+            elif name not in EXECUTION_SETTINGS | LIMITS | {"model"}:
+                others[name] = value
+        named = replace(with_extensions(request, others), model=str(deployment.params["model"]))
+        return streamed(named, connection)
 
     def answer(self, request: Request, faults: Sequence[Fault] = ()) -> Answer:
         """Send the request once."""
@@ -155,6 +196,17 @@ class DeployedEngine(ModelEngine):
 
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError(UNSAVED)
+
+
+def _begun(events: Iterator[Any]) -> list[Any]:
+    """Return the events of a stream up to its first piece of an answer; none where none comes, whatever the reason."""
+    begun = []
+    with contextlib.suppress(Exception):
+        for event in events:
+            begun.append(event)
+            if event.type == "delta":
+                return begun
+    return []
 
 
 def scores_of(prompt: Sequence[Any], text: str) -> list[Token]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, NoReturn
 
 import dspy
 from dspy import lm15
-from dspy.lm15 import Message, Request, Response, TextPart, Usage
+from dspy.lm15 import Message, Request, Response, TextPart, Usage, response_from_openai_chat, response_to_events
 
 from lbt_dspy.dspy_private import dump_engine, load_engine
 from lbt_dspy.errors import UserError
+from lbt_dspy.lms.abilities import Able
 from lbt_dspy.lms.event_loop import in_thread
 from lbt_dspy.lms.faults import Fault, NoReply
 from lbt_dspy.lms.prompt import asks_for_tag
@@ -41,9 +43,11 @@ class Answer(NamedTuple):
     """Log-probabilities of its tokens, as `lbt_dspy.lms.logprobs.encode` writes them, where they were asked for."""
     reason: str | None = None
     """What the error was, or why there is no text."""
+    beside: Mapping[str, Any] | None = None
+    """What a server's message has beside its text, as OpenAI's chat API writes it: tool calls, thoughts."""
 
 
-class ModelEngine(ABC):
+class ModelEngine(Able, ABC):
     """A model behind `dspy.LM(name, engine=...)` that the ledger can count, price and journal.
 
     The contract: `answer` makes at most one HTTP request, does not retry, is thread-safe, and raises errors of
@@ -149,7 +153,12 @@ class ModelEngine(ABC):
         if reply.finish == ERROR:
             raise lm15.ServerError(reply.reason or ERROR)
         text = answer_in(reply.text, functools.partial(asks_for_tag, request))
-        return as_response(request.model, text, reply.input_tokens, reply.output_tokens, reply.finish)
+        whole = as_response(request.model, text, reply.input_tokens, reply.output_tokens, reply.finish)
+        return whole if reply.beside is None else _with_beside(whole, reply.beside)
+
+    def stream(self, request: Request) -> Iterator[Any]:
+        """Answer as DSPy asks where a program is streamed: by default in one piece."""
+        yield from response_to_events(self.complete(request))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ModelEngine:
         return self
@@ -173,6 +182,12 @@ class AsyncEngine:
         """Answer as DSPy asks it."""
         return await in_thread(self.engine.complete, request)
 
+    async def stream(self, request: Request) -> AsyncIterator[Any]:
+        """Answer as DSPy asks where a program is streamed."""
+        events = self.engine.stream(request)
+        while (event := await in_thread(next, events, None)) is not None:
+            yield event
+
     def __deepcopy__(self, memo: dict[int, Any]) -> AsyncEngine:
         return self
 
@@ -195,6 +210,24 @@ def as_response(model: str, text: str, input_tokens: int, output_tokens: int, fi
         finish_reason=finish if finish in ("stop", "length", "content_filter") else "stop",
         usage=Usage(input_tokens=input_tokens, output_tokens=output_tokens),
     )
+
+
+def beside_text(message: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a server's message has beside its text; `None`: nothing."""
+    return {
+        name: message[name] for name in ("tool_calls", "reasoning_content", "reasoning") if message.get(name)
+    } or None
+
+
+def _with_beside(response: Response, beside: Mapping[str, Any]) -> Response:
+    """Return a response that has thoughts and tool calls as well."""
+    read = response_from_openai_chat({"model": response.model, "choices": [{"message": {"content": "", **beside}}]})
+    parts = [part for part in read.message.parts if part.type != "text"]
+    written = [part for part in response.message.parts if part.text]
+    thoughts = [part for part in parts if part.type == "thinking"]
+    calls = [part for part in parts if part.type != "thinking"]
+    message = Message.assistant([*thoughts, *(written or ([] if calls else response.message.parts)), *calls])
+    return replace(response, message=message, finish_reason="tool_call" if calls else response.finish_reason)
 
 
 def lm_of(engine: ModelEngine, **sampling: Any) -> dspy.LM:

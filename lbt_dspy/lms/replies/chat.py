@@ -14,7 +14,7 @@ from typing import Any
 from dspy import lm15
 from dspy.lm15 import OpenAIChatLM
 
-from lbt_dspy.lms.engine import Answer
+from lbt_dspy.lms.engine import Answer, beside_text
 from lbt_dspy.lms.faults import EMPTY
 from lbt_dspy.lms.logprobs import encode
 from lbt_dspy.lms.prices import Priced
@@ -89,7 +89,8 @@ def _answer(choice: Mapping[str, Any]) -> Answer:
     if not text.strip() and finish != ERROR:
         why = _why_empty(message)
     whole = with_thoughts(thoughts, text) if thoughts.strip() else text
-    return Answer(whole, finish, cost=0.0, logprobs=_logprobs(choice), reason=why)
+    beside = beside_text(message)
+    return Answer(whole, finish, cost=0.0, logprobs=_logprobs(choice), reason=why, beside=beside)
 
 
 def _why_empty(message: Mapping[str, Any]) -> str | None:
