@@ -26,6 +26,10 @@ _START = re.compile(
     r"|(?:if|for|while|with)\b.*:|try:|[\w.]+\(|[A-Za-z_][^=]{0,80}=)"
 )
 _DEFINITION = re.compile(r"[ \t]*(?:(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(|class[ \t]+\w+[ \t]*[:(])")
+_IMPORT = re.compile(r"import \w|from [\w.]+ import\b")
+_QUOTES = ('"""', "'''")
+_TEXT = re.compile(r"""\"{3}|'{3}|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\#""")
+_TEXT_END = {quote: re.compile(rf"\\.|{quote}") for quote in _QUOTES}
 _LIST_ITEM = re.compile(r"[\s>*+.)\d-]*$")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "", '"': '"', "'": "'", "\\": "\\", "/": "/"}
@@ -85,35 +89,91 @@ def _unescaped(text: str) -> str:
         return _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[0]), text)
 
 
-def blocks(text: str, reader: Reader) -> list[Block]:
-    """Return the blocks in their order; half of what the reader has left may be spent on prose."""
-    return [block for block in _blocks(text, Reader(reader.left // 2)) if block.text.strip()][-MOST_BLOCKS:]
+def readings(text: str, reader: Reader) -> Iterator[list[Block]]:
+    """Yield the blocks in their order: with fences in docstrings as text, then, where that differs, as fences.
+
+    Half of what the reader has left may be spent on prose.
+    """
+    reader = Reader(reader.left // 2)
+    for docstrings in (True, False):
+        lines = _Lines(reader, docstrings=docstrings)
+        yield [block for block in lines.blocks(text) if block.text.strip()][-MOST_BLOCKS:]
+        if not lines.kept_fence:
+            return
 
 
-def _blocks(text: str, reader: Reader) -> Iterator[Block]:
-    prose: list[str] = []
-    inside: list[str] | None = None
-    opening: re.Match[str] | None = None
-    for line in text.split("\n"):
-        found = _OPENING.match(line)
-        if inside is None or opening is None:
-            if found and (found["fence"][0] == "`" or _LIST_ITEM.match(found["before"])):
-                yield from _between(prose, reader)
-                prose, inside, opening = [], [], found
+class _Lines:
+    """Goes through the lines of a text, and finds its blocks.
+
+    Args:
+        reader: Parses the prose.
+        docstrings: Whether a fence in a text of three quotes belongs to that text.
+    """
+
+    def __init__(self, reader: Reader, *, docstrings: bool) -> None:
+        self.reader, self.docstrings = reader, docstrings
+        self.kept_fence = False
+        """Whether a fence was taken for text."""
+        self._quote, self._header = "", False
+
+    def blocks(self, text: str) -> Iterator[Block]:
+        """Yield them in their order."""
+        prose: list[str] = []
+        inside: list[str] = []
+        opening: re.Match[str] | None = None
+        for line in text.split("\n"):
+            is_text = self._in_text(line, opening)
+            found = None if is_text else _OPENING.match(line)
+            if opening is None:
+                if found and (found["fence"][0] == "`" or _LIST_ITEM.match(found["before"])):
+                    yield from _between(prose, self.reader)
+                    prose, inside, opening = [], _first_line(found), found
+                else:
+                    prose.append(line)
+            elif not is_text and _closes(line, opening):
+                inside.append(line.partition(opening["fence"])[0].rstrip())
+                yield _fenced(inside, opening, closed=True)
+                opening = None
+            elif found and found["tag"] in _PYTHON - {""} and not found["before"].strip() and _as_long(found, opening):
+                yield _fenced(inside, opening, closed=True)
+                inside, opening = _first_line(found), found
             else:
-                prose.append(line)
-        elif _closes(line, opening):
-            inside.append(line.rstrip().rstrip("`~"))
-            yield _fenced(inside, opening, closed=True)
-            inside = opening = None
-        elif found and found["tag"] in _PYTHON - {""} and not found["before"].strip() and _as_long(found, opening):
-            yield _fenced(inside, opening, closed=True)
-            inside, opening = [], found
-        else:
-            inside.append(line)
-    if inside is not None and opening is not None:
-        yield _fenced(inside, opening, closed=False)
-    yield from _between(prose, reader)
+                inside.append(line)
+        if opening is not None:
+            yield _fenced(inside, opening, closed=False)
+        yield from _between(prose, self.reader)
+
+    def _in_text(self, line: str, opening: re.Match[str] | None) -> bool:
+        """Whether a line begins in a text of three quotes; between the fences only a docstring is one."""
+        was_open = self._quote
+        fence = "```" in line or "~~~" in line
+        if not self.docstrings or (fence and not was_open):
+            self._quote = ""
+        elif was_open or opening is not None or (self._header and line.lstrip(" \trRuU").startswith(_QUOTES)):
+            self._quote = _open_after(line, was_open)
+        self.kept_fence |= fence and bool(was_open)
+        self._header = line.rstrip().endswith(":") if line.strip() else self._header
+        return bool(was_open)
+
+
+def _open_after(line: str, quote: str) -> str:
+    """Return the three quotes that are open after a line, "" for none."""
+    at = 0
+    while found := (_TEXT if not quote else _TEXT_END[quote]).search(line, at):
+        at = found.end()
+        if quote:
+            quote = "" if found.group() == quote else quote
+        elif found.group() in _QUOTES:
+            quote = found.group()
+        elif found.group() == "#":
+            break
+    return quote
+
+
+def _first_line(opening: re.Match[str]) -> list[str]:
+    """Return the code that stands in the line of a fence, if there is any."""
+    rest = opening.string[opening.end("tag") :].strip()
+    return [rest] if _DEFINITION.match(rest) or _IMPORT.match(rest) else []
 
 
 def _as_long(found: re.Match[str], opening: re.Match[str]) -> bool:
@@ -121,12 +181,18 @@ def _as_long(found: re.Match[str], opening: re.Match[str]) -> bool:
 
 
 def _closes(line: str, opening: re.Match[str]) -> bool:
-    """Whether the line ends the fence, alone or after the last code; one that is deeper belongs to a docstring."""
+    """Whether the line ends the fence, alone, before prose or after the last code; one that is deeper does not."""
     bare = line.strip()
     if bare.startswith(opening["fence"]):
         deeper = len(line) - len(line.lstrip()) > len(opening["before"]) + 3
-        return not deeper and not re.match(r"[`~]+\w", bare)
+        return not deeper and not _opens_another(bare)
     return opening["fence"][0] == "`" and bare.endswith(opening["fence"]) and bare.count("```") == 1
+
+
+def _opens_another(bare: str) -> bool:
+    """Whether a fence names a language: one word, or Python's name and more."""
+    tag = re.match(r"[`~]+([\w+#.-]+)(.*)", bare)
+    return tag is not None and (not tag[2].strip() or tag[1].lower() in _PYTHON)
 
 
 def _fenced(lines: list[str], opening: re.Match[str], *, closed: bool) -> Block:

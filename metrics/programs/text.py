@@ -5,21 +5,22 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
 from lbt_dspy.lms.replies.thoughts import answer_in
 from lbt_dspy.metrics.programs.blocks import (
     Block,
-    blocks,
     cleaned,
     is_remark,
     longest,
+    readings,
     stripped,
     unquoted,
 )
+from lbt_dspy.metrics.programs.completion import Completion, up_to_fence
 from lbt_dspy.metrics.programs.source import EntryPoint, Reader, Source
+from lbt_dspy.metrics.programs.wrapping import unescaped_html, unwrapped
 
 LONGEST_TEXT = 50_000
 """Characters that are read, from the end."""
@@ -84,10 +85,12 @@ def extract_program(text: str | None, *, entry_point: str = "", starter: str = "
     if not text.strip():
         return None
     search = _Search(EntryPoint.of(entry_point), cleaned(starter[-LONGEST_TEXT:]))
-    answer = text if search.is_code(text) else stripped(answer_in(text)) or text
-    found = search.best(answer)
+    if search.is_code(text):
+        return search.best(text).text
+    answer = stripped(answer_in(text)) or text
+    found = search.best_part(answer)
     if found.rank < Rank.CODE and answer != text:
-        whole = search.best(text)
+        whole = search.best_part(text)
         found = whole if whole.rank >= Rank.CODE else found
     return found.text
 
@@ -136,6 +139,7 @@ class _Search:
     def __init__(self, entry: EntryPoint, starter: str) -> None:
         self.entry, self.starter = entry, starter
         self.reader = Reader(PARSED)
+        self.completion = Completion(entry, starter, self.reader)
         name = re.escape(entry.root)
         self.names_it = re.compile(rf"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+{name}\b", re.MULTILINE)
 
@@ -143,8 +147,15 @@ class _Search:
         whole = self.reader.read(text)
         return whole is not None and not any(map(is_remark, whole.tree.body)) and _does(whole)
 
+    def best_part(self, text: str) -> Found:
+        """Return the best of the documents that a text holds, the first of equals."""
+        texts = dict.fromkeys((text, unescaped_html(text)))
+        return max((self.best(part) for each in texts for part in unwrapped(each)), key=_worth)
+
     def best(self, text: str, quotes: int = QUOTED) -> Found:
         text = stripped(text)
+        if completed := self.completion.went_on(text):
+            return Found(rank=Rank.COMPLETES, text=completed)
         if self.is_code(text):
             return self._chosen([Block(text=text)])
         inner = unquoted(text, self.reader) if quotes else None
@@ -152,9 +163,9 @@ class _Search:
             found = self.best(inner, quotes - 1)
             if found.rank >= Rank.CODE:
                 return found
-        found = self._chosen(blocks(text, self.reader))
+        found = max(map(self._chosen, readings(text, self.reader)), key=_worth)
         if found.rank < Rank.BROKEN:
-            completed = self._completed(re.split(r"^[ \t]*(?:```|~~~)", text, maxsplit=1, flags=re.MULTILINE)[0])
+            completed = self.completion.of(up_to_fence(text))
             found = Found(rank=Rank.COMPLETES, text=completed) if completed else found
         return found if found.rank > Rank.NOTHING or found.text else Found(rank=Rank.NOTHING, text=text.strip())
 
@@ -187,9 +198,9 @@ class _Search:
     def _found(self, block: Block, source: Source | None, earlier: list[Source]) -> Found:
         entry = self.entry
         defined = source is not None and bool(entry.root) and entry.defined(source)
-        if source and defined and entry.worked_out(source):
+        if source and defined and not source.returns and entry.worked_out(source):
             return Found(rank=Rank.DEFINES, text=source.text)
-        completed = self._completed(block.text) if block.fenced else None
+        completed = self.completion.of(block.text) if block.fenced else None
         if completed:
             return Found(rank=Rank.COMPLETES, text=completed)
         if source is None:
@@ -212,36 +223,10 @@ class _Search:
                 wanted = (wanted - other.bound) | other.wanted
         return text
 
-    def _completed(self, text: str) -> str | None:
-        """Return the starter and the text, if that is the body of the entry point."""
-        text = stripped(text)
-        if not (self.starter and self.entry.root and text):
-            return None
-        alone = self.reader.read(text)
-        if alone and not alone.returns and (alone.functions or alone.classes or self.entry.used(alone)):
-            return None
-        for lines in self._continued(text):
-            source, _ = longest(lines, self.reader)
-            if source and self.entry.defined(source) and self.entry.worked_out(source):
-                return source.text
-        return None
 
-    def _continued(self, text: str) -> Iterator[list[str]]:
-        """Yield the starter's lines and the text's: as it is, indented, and with its first line indented."""
-        start = self.starter.rstrip().split("\n")
-        indentation = self._indentation(start[-1])
-        yield [*start, *text.split("\n")]
-        body, _ = longest(textwrap.dedent(text).split("\n"), self.reader)
-        if body:
-            yield [*start, *textwrap.indent(body.text, indentation).split("\n")]
-        yield [*start, *(indentation + text.lstrip()).split("\n")]
-
-    def _indentation(self, last: str) -> str:
-        given = self.starter.rpartition("\n")[2]
-        if given and not given.strip():
-            return given
-        deeper = "    " if last.endswith(":") else ""
-        return last[: len(last) - len(last.lstrip())] + deeper
+def _worth(found: Found) -> Rank:
+    """Return the rank; a completion that comes first is as good as a program that stands after it."""
+    return min(found.rank, Rank.COMPLETES)
 
 
 def _does(source: Source) -> bool:

@@ -18,6 +18,7 @@ from lbt_dspy.metrics.sandbox.cells import SandboxFault
 from lbt_dspy.metrics.sandbox.inside import border
 from lbt_dspy.metrics.sandbox.isolation import ISOLATIONS
 from lbt_dspy.metrics.sandbox.pool import Bench, ExaminerProcess, Pool
+from lbt_dspy.metrics.sandbox.printed import same_output
 from lbt_dspy.metrics.sandbox.records import MIB, Limits, Outcome, Verdict, case_of, check_limits
 
 STDERR_KEPT = 2000
@@ -119,8 +120,8 @@ def run_script(
     Args:
         program: Python source, never trusted.
         cases: Pairs of standard input and the standard output that is expected, or mappings with `stdin` and `stdout`.
-            Space at the ends of lines and empty
-            lines at the end do not count. The exit code must be 0.
+            They are compared as `same_output` says: tokens of lines, numbers with a fraction nearly. The exit code
+            must be 0.
         limits: What the grade may use: the wall seconds are those of all cases, the others of each.
         isolation: "auto" (bubblewrap, else an error), "bubblewrap" or "weak".
 
@@ -237,7 +238,7 @@ def _printed(bench: Bench, job: dict[str, Any], expected: str, until: float) -> 
     if used and used["code"]:
         return Outcome(passed=False, error=_printable(text[-1] if text else f"{_ENDED} with code {used['code']}"))
     got = printed.decode(errors="replace")
-    if _lines(got) == _lines(expected):
+    if same_output(got, expected, job["stdin"]):
         return Outcome(passed=True)
     return Outcome(passed=False, error=_printable(f"printed {got[:200]!r} where {expected[:200]!r} was expected"))
 
@@ -253,10 +254,6 @@ def _moved(source: socket.socket, kept: bytearray) -> bool:
         return False
     kept += part
     return bool(part)
-
-
-def _lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.rstrip().split("\n")]
 
 
 def _out_of_time(limits: Limits) -> Outcome:

@@ -23,7 +23,16 @@ from border import BorderError, Side, Writer, read, receive, records, send
 NAME = "tests"
 LONGEST = 500
 ENDS_LOOPS = (StopIteration, StopAsyncIteration)
-_SHORT = reprlib.Repr()
+LONG_NUMBER = 10_000
+"""Bits of a number whose digits are not worked out for a message: that could take longer than the test."""
+
+
+class _Short(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        return super().repr_int(x, level) if x.bit_length() <= LONG_NUMBER else f"a number of {x.bit_length()} bits"
+
+
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 20
 

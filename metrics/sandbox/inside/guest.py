@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+import os
 import socket
 import sys
 import types
@@ -79,6 +80,7 @@ def main(link: socket.socket, extra: socket.socket, limits: dict[str, float]) ->
 def _load(objects: Objects, preamble: str, program: str, names: list[str]) -> dict[str, Any]:
     """Run the program; return those of the names that it has, with what they stand for."""
     module = types.ModuleType(NAME)
+    module.__file__ = os.path.abspath(f"{NAME}.py")
     sys.modules[NAME] = module
     namespace = module.__dict__
     exec(compile(preamble, "<preamble>", "exec", dont_inherit=True), namespace)

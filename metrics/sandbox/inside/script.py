@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import json
 import os
@@ -14,6 +15,8 @@ import traceback
 import types
 
 from border import receive
+
+FILE = "program.py"
 
 
 def main(link: socket.socket, extra: socket.socket, limits: dict[str, float]) -> int:
@@ -29,11 +32,19 @@ def main(link: socket.socket, extra: socket.socket, limits: dict[str, float]) ->
     sys.stdin, sys.stdout, sys.stderr = (open(n, mode, closefd=False) for n, mode in enumerate("rww"))
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc, assignment]
     module = types.ModuleType("__main__")
+    module.__file__ = _kept(job["program"])
     sys.modules["__main__"] = module
-    sys.argv = ["program.py"]
+    sys.argv = [FILE]
     code = _run(job["program"], module)
     _finish(module)
     return code
+
+
+def _kept(program: str) -> str:
+    """Write the program to the file that it may look for itself in; return where that is."""
+    with contextlib.suppress(OSError), open(FILE, "w", encoding="utf-8", errors="surrogatepass") as file:
+        file.write(program)
+    return os.path.abspath(FILE)
 
 
 def _run(program: str, module: types.ModuleType) -> int:

@@ -300,7 +300,7 @@ SCRIPTS = [
     ("import threading, time\nthreading.Thread(target=lambda: (time.sleep(.01), print(1))).start()", "", "1", None),
     ("import os\nprint(len(open(0).read()))", "x" * 500_000, "500000", None),
     ("print('x' * 500_000)", "", "x" * 500_000, None),
-    ("print(' 1')", "", "1", "printed ' 1\\n' where '1' was expected"),
+    ("print('1')", "", " 1\n1", "printed '1\\n' where ' 1\\n1' was expected"),
     ("print(1)\nprint(2 / 0)", "", "1", "ZeroDivisionError: division by zero"),
     ("print(1)\nraise SystemExit(3)", "", "1", "the program has ended with code 3"),
     ("print(input())", "", "", "EOFError: EOF when reading a line"),
