@@ -6,6 +6,8 @@ unreadable answer is a label of its own that is never right.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,7 @@ from lbt_dspy.errors import UserError
 
 Array = np.ndarray[Any, Any]
 UNREADABLE = None
+_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]")
 LEAST_COUNT = 1e-12
 
 
@@ -90,7 +93,7 @@ class LabelMetric(ABC):
     def one_hot(self, cells: Sequence[tuple[str, str | None]]) -> Array:
         """Return shape (len(cells), labels, labels + 1): 1 at (reference, answer); the last answer is "none".
 
-        Case and surrounding space of an answer do not matter.
+        Case and spacing of an answer, and how its characters are coded, do not matter.
         """
         index = {label: i for i, label in enumerate(self.labels)}
         meant = {plain_label(label): i for i, label in enumerate(self.labels)} | index
@@ -161,8 +164,9 @@ class BinaryF1(LabelMetric):
 
 
 def plain_label(label: str) -> str:
-    """Return a label as answers are compared with it: without case and surrounding space."""
-    return label.strip().casefold()
+    """Return a label as answers are compared with it: without case, spacing, and how its characters are coded."""
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
+    return " ".join(_INVISIBLE.sub("", plain).split()) or label.strip()
 
 
 def _f1_by_label(confusion: Array) -> tuple[Array, Array]:

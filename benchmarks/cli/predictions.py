@@ -10,14 +10,14 @@ import dspy
 from lbt_dspy.benchmarks.m3.runs import meant_label
 from lbt_dspy.benchmarks.shared.format import METRIC_NAMES, dollars, interval
 from lbt_dspy.benchmarks.shared.program_record import ProgramRecord
-from lbt_dspy.benchmarks.tasks.classification.own_data import texts_of
+from lbt_dspy.benchmarks.tasks.classification.own_data import class_key, texts_of
 from lbt_dspy.benchmarks.tasks.classification.own_program import TrainedProgram, program_for
 from lbt_dspy.benchmarks.tasks.classification.task import ClassificationTask, plain_texts
 from lbt_dspy.benchmarks.tasks.tables import Row, cell_text
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.predictors import Predicted, Predictor
 from lbt_dspy.ledger.ledger import Ledger
-from lbt_dspy.metrics.labels import Accuracy, default_metric, plain_label
+from lbt_dspy.metrics.labels import Accuracy, default_metric
 from lbt_dspy.metrics.statistics import LabelledRuns, paired_bootstrap
 
 
@@ -127,11 +127,11 @@ class Report:
         golds = [cell_text(row.get(self._task.label_field)) or "" for row in self._rows]
         if not any(golds):
             return []
-        meant = {plain_label(label): label for label in self._task.labels}
+        meant = {class_key(label): label for label in self._task.labels}
         pairs = [
-            (meant[plain_label(gold)], answer)
+            (meant[class_key(gold)], answer)
             for gold, answer in zip(golds, self._answers, strict=True)
-            if plain_label(gold) in meant
+            if class_key(gold) in meant
         ]
         left_out = sum(bool(gold.strip()) for gold in golds) - len(pairs)
         notes = [f"{left_out} rows have a label that is none of the program's: in no score"] if left_out else []

@@ -14,7 +14,7 @@ from lbt_dspy.benchmarks.m3.settings import METHOD as M3
 from lbt_dspy.benchmarks.m3.settings import SearchSettings, search_settings
 from lbt_dspy.benchmarks.shared.kept import load_record
 from lbt_dspy.benchmarks.shared.run_options import RunOptions
-from lbt_dspy.benchmarks.shared.words import CommandLine, as_kept, spelt, words_of
+from lbt_dspy.benchmarks.shared.words import CommandLine, as_kept, listing, spelt, words_of
 from lbt_dspy.benchmarks.tasks.names import ANSWERED
 from lbt_dspy.errors import UserError, nearest_hint
 from lbt_dspy.teleprompters.exemplars.choices import HIDDEN
@@ -70,7 +70,7 @@ def resumed(line: CommandLine) -> AnySettings:
             continue
         held = getattr(saved, name, None)
         if (as_kept(name, value, record) if name in words_of(record) else value) != held:
-            text = ",".join(map(str, held)) if isinstance(held, tuple) else held
+            text = listing(held) if isinstance(held, tuple) else held
             raise UserError(
                 f"{spelt(name, record)} cannot be changed on --resume: the run in {folder} has {text!r}; begin a new "
                 "one with --out"

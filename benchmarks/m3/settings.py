@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lbt_dspy.benchmarks.shared.models import models_of
-from lbt_dspy.benchmarks.shared.words import HINT, CommandLine, check_words, spelt, word
+from lbt_dspy.benchmarks.shared.words import HINT, CommandLine, check_words, listing, spelt, word
 from lbt_dspy.benchmarks.tasks.names import ANSWERED, EMBEDDED_STUDENTS, EMBEDDED_TEACHER, LABELLED
 from lbt_dspy.benchmarks.tasks.tables import is_file
 from lbt_dspy.errors import UserError, nearest_hint
@@ -57,14 +57,18 @@ class SearchSettings:
         default=None, metadata=word("what is asked about a text; it becomes the instruction", "TEXT")
     )
     text_field: tuple[str, ...] = field(
-        default=("text",), metadata=word("column with the text", "F", repeat=True, shown="repeatable; default text")
+        default=("text",),
+        metadata=word("column with the text", "F", repeat=True, shown='repeatable; default text; "A, B" with a comma'),
     )
     label_field: str = field(default="label", metadata=word("column with the label", "L"))
     positive: str | None = field(
         default=None, metadata=word("of two labels the one whose F1 counts", "LABEL", shown="default: the rarer one")
     )
     labels: tuple[str, ...] = field(
-        default=(), metadata=word("all labels", "A,B,C", shown="default: those of the training examples")
+        default=(),
+        metadata=word(
+            "all labels", "A,B,C", shown='default: those of the training examples; with a comma in one: "A, B",C'
+        ),
     )
     """Empty: those of the training examples."""
     program: str | None = field(
@@ -189,6 +193,7 @@ def _own_task(line: CommandLine, options: Mapping[str, Any]) -> str:
     labels = options.get("labels")
     if labels is not None and ("" in labels or len(set(labels)) < max(len(labels), 2)):
         raise UserError(
-            f"--labels must be two or more different names with commas between but got {','.join(labels)!r}"
+            f"--labels must be two or more different names with commas between but got {listing(labels)!r}; quote one "
+            'that holds a comma: "A, B",C'
         )
     return Path(train).stem if is_file(train) else Path(train.partition(":")[0]).name

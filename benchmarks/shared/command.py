@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from lbt_dspy.benchmarks.shared.words import defaults_of, spelt, words_of
+from lbt_dspy.benchmarks.shared.words import defaults_of, listing, spelt, words_of
 from lbt_dspy.benchmarks.tasks.tables import is_file
 
 
@@ -34,7 +34,7 @@ def command_of(settings: Any) -> str:
         if value is True:
             words.append(spelt(name, record))
         elif value != defaults[name] or (name in own and settings.method == "m3"):
-            values = value if name == "filter" else [",".join(map(str, value)) if isinstance(value, tuple) else value]
+            values = value if name == "filter" else [listing(value) if isinstance(value, tuple) else value]
             words += [part for v in values for part in (spelt(name, record), shlex.quote(str(v)))]
     return " ".join(words)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
+import io
 import types
 import typing
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -161,8 +163,25 @@ def as_kept(name: str, value: Any, record: type[Any]) -> Any:
         return str(Path(value).absolute())
     if kind_of(record, name) is tuple and name != "filter":
         parts = [value] if isinstance(value, str) else value
-        return tuple(part.strip() for text in parts for part in text.split(","))
+        return tuple(part for text in parts for part in listed(text))
     return tuple(value) if isinstance(value, list) else value
+
+
+def listed(text: str) -> list[str]:
+    """Split a list at its commas; an item that holds one stands in double quotes, as in CSV: `"a, b",c`."""
+    quoted = next(csv.reader(io.StringIO(text, newline=""), skipinitialspace=True), [])
+    closed = text.count('"') % 2 == 0
+    parts = quoted if closed and any("," in part for part in quoted) else text.split(",")
+    return [part.strip() for part in parts]
+
+
+def listing(parts: Iterable[object]) -> str:
+    """Return the list as `listed` reads it."""
+    texts = [str(part) for part in parts]
+    plain = ",".join(texts)
+    if listed(plain) == texts:
+        return plain
+    return ",".join('"{}"'.format(text.replace('"', '""')) if set(text) & set(',"') else text for text in texts)
 
 
 def seeds_of(text: str) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ Row = dict[str, Any]
 JSON_LINES = (".jsonl", ".ndjson")
 ENDINGS = (".csv", *JSON_LINES, ".parquet")
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(:.+)?")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 LONGEST_CELL = 2**31 - 1
 LISTED = 12
 
@@ -110,14 +111,27 @@ def parse_json_lines(text: str, name: str) -> list[Row]:
             continue
         try:
             row = json.loads(line)
-            if "\\ud" in line.casefold():
-                json.dumps(row, ensure_ascii=False).encode()  # half of a character cannot be written again
-        except (ValueError, RecursionError):
-            row = None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"line {number} of {name} is no JSON object ({_json_fault(error)}); mend it") from None
         if not isinstance(row, dict):
             raise UserError(f"line {number} of {name} is no JSON object; each line must be one")
-        rows.append(row)
+        rows.append(_whole(row) if "\\ud" in line.casefold() else row)
     return rows
+
+
+def _json_fault(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at character {error.pos + 1}"
+    return "too deep" if isinstance(error, RecursionError) else str(error).partition(";")[0]
+
+
+def _whole(value: Any) -> Any:
+    """Return JSON data with U+FFFD for halves of characters, which no UTF-8 file takes."""
+    if isinstance(value, str):
+        return LONE_SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return {_whole(key): _whole(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _read_parquet(path: Path) -> list[Row]:

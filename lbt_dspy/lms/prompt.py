@@ -9,7 +9,7 @@ import json
 import operator
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dspy.lm15 import Request
@@ -23,6 +23,12 @@ XML_ASK = "Respond with the corresponding output fields wrapped in XML tags "
 OPTIONS = re.compile(
     r"(\"\w+\": \")?\{(\w+)\} +# note: the value you produce must exactly match \(no extra characters\) one of: (.+)"
 )
+DECLARES_OUTPUTS = "\nYour output fields are:\n"
+DECLARES_LAYOUT = "\nAll interactions will be structured in the following way"
+DECLARED = re.compile(r"^\d+\. `(\w+)` \(", re.MULTILINE)
+LITERAL = re.compile(r"^\d+\. `(\w+)` \(Literal\[", re.MULTILINE)
+QUOTED = re.compile(r"""(?:"([^"]*)"|'((?:\\'|[^'])*)')(?:, (?=["'])|\](?=\)))""")
+CLOSING = re.compile(r"\s*^\[\[ ## completed ## \]\]\s*\Z", re.MULTILINE)
 CACHED_PROMPTS = 256
 
 
@@ -30,16 +36,32 @@ CACHED_PROMPTS = 256
 class Prompt:
     """The part of a prompt that all questions of one exam share."""
 
+    inputs: tuple[str, ...]
+    """Names of the input fields, in their order; empty where the prompt does not say."""
     demonstrations: tuple[tuple[Mapping[str, str], Mapping[str, str]], ...]
     """(input fields, output fields) of each demonstration."""
     options: Mapping[str, tuple[str, ...]]
     """The allowed values of each output field that names them."""
 
 
-def chat_sections(text: str) -> dict[str, str]:
-    """Split `[[ ## name ## ]]` sections; the closing `completed` marker is left out."""
-    pieces = FIELD.split(text)
-    return {name: body.strip() for name, body in zip(pieces[1::2], pieces[2::2], strict=True) if name != "completed"}
+def chat_sections(text: str, names: Collection[str] = ()) -> dict[str, str]:
+    """Split `[[ ## name ## ]]` sections; the closing `completed` marker is left out.
+
+    Args:
+        text: Of one message.
+        names: The fields that it may have, in their order, so that a line that looks like a header belongs to the text
+            it stands in; none: every such line is one.
+    """
+    order = {name: place for place, name in enumerate(names)}
+    found: dict[str, str] = {}
+    place, name, start = -1, "", 0
+    for header in FIELD.finditer(text):
+        here = order.get(header[1], -1) if names else place + 1
+        if here > place:
+            found[name] = text[start : header.start()].strip()
+            place, name, start = here, header[1], header.end()
+    found[name] = text[start:].strip()
+    return {name: body for name, body in found.items() if name not in ("", "completed")}
 
 
 def json_sections(text: str) -> dict[str, str]:
@@ -48,18 +70,23 @@ def json_sections(text: str) -> dict[str, str]:
     return {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in value.items()}
 
 
-def read_question(text: str) -> tuple[dict[str, str], tuple[str, ...], bool]:
-    """Return the input fields of the last message, the output fields it asks for, and whether as JSON."""
-    for ask, as_json in ((CHAT_ASK, False), (JSON_ASK, True)):
-        body, found, wish = text.rpartition(ask)
-        if found:
-            pattern = r"`(\w+)`" if as_json else r"`\[\[ ## (\w+) ## \]\]`"
-            names = tuple(name for name in re.findall(pattern, "`" + wish) if name != "completed")
-            return chat_sections(body), names, as_json
-    raise UserError(
-        "a model in this process got a prompt that it cannot read; it understands dspy.ChatAdapter and "
-        f"dspy.JSONAdapter: ...{text[-80:]!r}"
-    )
+def read_question(text: str, fields: tuple[str, ...] = ()) -> tuple[dict[str, str], tuple[str, ...], bool]:
+    """Return the input fields of the last message, the output fields it asks for, and whether as JSON.
+
+    Args:
+        text: The message.
+        fields: All input fields, in their order; empty where they are not known.
+    """
+    at, ask = max((text.rfind(ask), ask) for ask in (CHAT_ASK, JSON_ASK))
+    if at < 0:
+        raise UserError(
+            "a model in this process got a prompt that it cannot read; it understands dspy.ChatAdapter and "
+            f"dspy.JSONAdapter: ...{text[-80:]!r}"
+        )
+    as_json = ask == JSON_ASK
+    pattern = r"`(\w+)`" if as_json else r"`\[\[ ## (\w+) ## \]\]`"
+    names = tuple(name for name in re.findall(pattern, "`" + text[at + len(ask) :]) if name != "completed")
+    return chat_sections(text[:at], fields), names, as_json
 
 
 def asks_for_tag(request: Request, name: str) -> bool:
@@ -111,16 +138,43 @@ def _same_shared(one: Request, other: Request) -> bool:
 
 def _read_shared(request: Request) -> Prompt:
     system = request.system if isinstance(request.system, str) else ""
-    options = {field: _options(listed, in_json=bool(quoted)) for quoted, field, listed in OPTIONS.findall(system)}
+    inputs, outputs = (tuple(DECLARED.findall(part)) for part in _declarations(system))
+    listed = {field: _options(values, in_json=bool(quoted)) for quoted, field, values in OPTIONS.findall(system)}
     demonstrations = []
     texts = [message.text or "" for message in request.messages[:-1]]
     for asked, answered in zip(texts[::2], texts[1::2], strict=False):
         try:
-            outputs = json_sections(answered) if answered.lstrip().startswith("{") else chat_sections(answered)
+            is_json = answered.lstrip().startswith("{")
+            answers = json_sections(answered) if is_json else chat_sections(CLOSING.sub("", answered), outputs)
         except (ValueError, AttributeError):
             continue
-        demonstrations.append((chat_sections(asked), outputs))
-    return Prompt(demonstrations=tuple(demonstrations), options=options)
+        demonstrations.append((chat_sections(asked, inputs), answers))
+    return Prompt(inputs=inputs, demonstrations=tuple(demonstrations), options=listed | _literals(system))
+
+
+def _declarations(system: str) -> tuple[str, str]:
+    """Return the lists of input and of output fields that a prompt begins with; "" for none."""
+    before, found, rest = system.partition(DECLARES_OUTPUTS)
+    return (before, rest.partition(DECLARES_LAYOUT)[0]) if found else ("", "")
+
+
+def _literals(system: str) -> dict[str, tuple[str, ...]]:
+    """Return the values of fields that are declared as texts of a Literal: there each stands in quotes."""
+    found: dict[str, tuple[str, ...]] = {}
+    outputs = _declarations(system)[1]
+    for field in LITERAL.finditer(outputs):
+        values, at = [], field.end()
+        while (value := QUOTED.match(outputs, at)) is not None:
+            values.append(value[1] if value[1] is not None else _unescaped(value[2]))
+            at = value.end()
+        if values and outputs.startswith("]", at - 1):
+            found[field[1]] = tuple(values)
+    return found
+
+
+def _unescaped(value: str) -> str:
+    """Return a value in single quotes; DSPy escapes these where the value has quotes of both kinds."""
+    return value.replace("\\'", "'") if '"' in value else value
 
 
 def question_text(inputs: Mapping[str, str], names: tuple[str, ...]) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
+from unicodedata import is_normalized, normalize
 
 from lbt_dspy.benchmarks.tasks.classification.data import LabelledData, check_classes, filtered, labelled_data
 from lbt_dspy.benchmarks.tasks.classification.task import ClassificationTask, Pair, clean
 from lbt_dspy.benchmarks.tasks.tables import Row, cell_text, check_columns, is_file, nearest, read_rows, some
 from lbt_dspy.errors import UserError
 from lbt_dspy.metrics.labels import BinaryF1, default_metric, plain_label
+
+_WHOLE = re.compile(r"(-?[0-9]+)\.0+")
+_TRUTH = {"true": "1", "false": "0"}
 
 
 class OwnTask(Protocol):
@@ -76,6 +81,7 @@ def load_own_data(settings: OwnTask) -> LabelledData:
         for split, kept in rows.items()
     }
     labels = settings.labels or tuple(sorted({label for _, label in pairs["train"]}))
+    _check_spelling(labels)
     for split, kept in rows.items():
         for row, (_, label) in zip(kept, pairs[split], strict=True):
             if label not in labels:
@@ -83,7 +89,6 @@ def load_own_data(settings: OwnTask) -> LabelledData:
     train, test, dropped = clean(pairs["train"], pairs["test"])
     source = ", ".join(dict.fromkeys(names.values()))
     check_classes(train, test, dropped, source, "the files, --label-field and --filter")
-    _check_spelling(labels)
     task = ClassificationTask(
         name=settings.task,
         question=str(settings.question),
@@ -114,7 +119,14 @@ def texts_of(row: Row, fields: Sequence[str], place: str) -> tuple[str, ...]:
 
 
 def _pair(row: Row, settings: OwnTask, place: str) -> Pair:
-    label = (cell_text(row.get(settings.label_field)) or "").strip()
+    value = row.get(settings.label_field)
+    text = cell_text(value)
+    if text is None:
+        kind = {list: "a list", dict: "an object"}.get(type(value), "bytes")
+        raise UserError(
+            f"{place} holds {kind} in {settings.label_field!r}, {str(value)[:60]}; give it one label as text"
+        )
+    label = text.strip()
     if not label:
         raise UserError(f"{place} has no label in {settings.label_field!r}; give it one, or leave the row out")
     return texts_of(row, settings.text_field, place), label
@@ -122,6 +134,9 @@ def _pair(row: Row, settings: OwnTask, place: str) -> Pair:
 
 def _unknown_label(label: str, labels: Sequence[str], place: str, settings: OwnTask) -> UserError:
     hint = nearest(label, labels)
+    other = next((known for known in labels if class_key(known) == class_key(label)), label)
+    if other != label and not _differ_in_case(other, label):
+        return UserError(f"{place} has the label {label[:60]!r}, but {_differ(other, label)}; use one spelling")
     if settings.labels:
         return UserError(f"{place} has the label {label[:60]!r}, which is not in --labels {some(labels)}; {hint}add it")
     return UserError(
@@ -130,16 +145,37 @@ def _unknown_label(label: str, labels: Sequence[str], place: str, settings: OwnT
     )
 
 
+def class_key(label: str) -> str:
+    """Return a key that is equal for labels which can only mean one class: "Spam" and "spam", "1", "1.0" and "True"."""
+    plain = plain_label(label)
+    whole = _WHOLE.fullmatch(plain)
+    return _TRUTH.get(plain, plain) if whole is None else whole[1]
+
+
 def _check_spelling(labels: Sequence[str]) -> None:
     spelled: dict[str, str] = {}
     for label in labels:
-        other = spelled.setdefault(plain_label(label), label)
+        other = spelled.setdefault(class_key(label), label)
         if other != label:
-            raise UserError(f"the labels {other!r} and {label!r} differ only in case; use one spelling")
+            raise UserError(f"the labels {_differ(other, label)}; use one spelling")
+
+
+def _differ_in_case(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold() and all(is_normalized("NFKC", label) for label in (one, other))
+
+
+def _differ(one: str, other: str) -> str:
+    if _differ_in_case(one, other):
+        return f"{one!r} and {other!r} differ only in case"
+    if plain_label(one) == plain_label(other):
+        return f"{one!a} and {other!a} differ only in spacing or in how their characters are coded"
+    return f"{one!r} and {other!r} mean the same"
 
 
 def _positive(wish: str | None, labels: Sequence[str], train: Sequence[Pair]) -> str | None:
     """Return the label whose F1 is reported, `None` for more than two labels."""
+    if wish is not None and wish not in labels:  # a keyboard may code characters in another way than the file
+        wish = next((label for label in labels if normalize("NFC", label) == normalize("NFC", wish)), wish)
     if wish is not None and wish not in labels:
         raise UserError(f"--positive {wish} is none of the labels; {nearest(wish, labels)}they are: {some(labels)}")
     if len(labels) > 2:

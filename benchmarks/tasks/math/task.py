@@ -21,7 +21,7 @@ from pathlib import Path
 
 import dspy
 
-from lbt_dspy.benchmarks.tasks.math.rows import boxed, problem_of
+from lbt_dspy.benchmarks.tasks.math.rows import boxed, has_identity, problem_of
 from lbt_dspy.benchmarks.tasks.tables import Row, from_hub, read_file
 from lbt_dspy.errors import UserError
 
@@ -56,8 +56,10 @@ def load_math(data: str | None) -> MathData:
 
     Args:
         data: A folder with `teaching.jsonl` and `exam.jsonl` (fields question, solution, answer, subject, level,
-            unique_id), or `test.jsonl` and `train.jsonl` (question, solution, answer, id); `hf`: MATH-500 is taught and
-            the training set of MATH is the bank, without variants; `None`: the folder `math181` in `LBT_DATA_DIR`.
+            unique_id), or `test.jsonl` and `train.jsonl` as of GSM8K (question and answer; it may be the solution, then
+            `#### ` and the result); where no row has a unique_id or id, one is made of the question. `hf`: MATH-500 is
+            taught and the training set of MATH is the bank, without variants; `None`: the folder `math181` in
+            `LBT_DATA_DIR`.
 
     Raises:
         UserError: The data is missing or unfit.
@@ -70,9 +72,11 @@ def load_math(data: str | None) -> MathData:
             f"the task math ships no data; give --data DIR with {' and '.join(LAYOUTS[0])}, or --data hf, or make such "
             f"a folder of MATH500 and the snapshots of MATH(): {PREPARE}"
         )
+    files = {path.name: read_file(path, "--data") for path in _files(folder)}
+    named = any(has_identity(row) for rows in files.values() for row in rows)
     teaching, bank = (
-        [problem_of(row, f"row {number} of {path.name}") for number, row in enumerate(read_file(path, "--data"), 1)]
-        for path in _files(folder)
+        [problem_of(row, f"row {number} of {name}", named=named) for number, row in enumerate(rows, 1)]
+        for name, rows in files.items()
     )
     return _math_data(teaching, bank, folder.resolve().name, {})
 
@@ -121,7 +125,7 @@ def _hub_rows(name: str, split: str, way_out: str) -> enumerate[Row]:
 
 def _math_data(teaching: Sequence[Row], bank: Sequence[Row], source: str, dropped: Mapping[str, int]) -> MathData:
     """Return the data unless a problem is taught twice; what is taught is not examined."""
-    for field in ("unique_id", "question"):
+    for field in ("question", "unique_id"):
         _check_different([_plain(row[field]) for row in teaching], field, source)
     taught = {_plain(row["question"]) for row in teaching}
     kept = [row for row in bank if _plain(row["question"]) not in taught]

@@ -123,6 +123,10 @@ class TextFeatures:
         ids, counts = (np.concatenate(column) for column in zip(*found, strict=True))
         return Texts(len(texts), np.repeat(np.arange(len(texts)), [len(one.ids) for one in found]), ids, counts)
 
+    def are_in(self, texts: tuple[str, ...]) -> bool:
+        """Return whether any of the texts has a feature."""
+        return any(len(self.features(text).ids) for text in texts)
+
     def _table(self, texts: tuple[str, ...]) -> Table:
         read = self.texts(texts)
         ids, columns = np.unique(read.ids, return_inverse=True)
@@ -152,7 +156,7 @@ class TextClassifier:
         self._lock = threading.Lock()
 
     def fit(self, lessons: tuple[tuple[str, str], ...]) -> Fit:
-        """Return the classifier fitted on (text, label) pairs (cached); they must hold two labels or more."""
+        """Return the classifier fitted on (text, label) pairs (cached), of two labels or more and with a feature."""
         with self._lock:
             fit = self._fits.get(lessons)
             if fit is None:

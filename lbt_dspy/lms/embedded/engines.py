@@ -52,7 +52,11 @@ def classifier(kind: str) -> TextClassifier:
 
 
 class EmbeddedStudent(ModelEngine):
-    """Fits one kind of text classifier on the demonstrations; without two labels to learn from it tosses a coin."""
+    """Fits one kind of text classifier on the demonstrations.
+
+    It tosses a coin without two labels to learn from, and where no text of theirs has anything it goes by, such as a
+    word of two letters.
+    """
 
     in_process = True
     writes_texts = False
@@ -72,7 +76,8 @@ class EmbeddedStudent(ModelEngine):
 
     def answer_many(self, requests: Sequence[Request]) -> Iterator[Answer]:
         """Answer requests in order; questions after the same demonstrations are classified together."""
-        asked = (_Asked(request, self._reader.read(request), *self._question(_text(request))) for request in requests)
+        read = ((request, self._reader.read(request)) for request in requests)
+        asked = (_Asked(request, prompt, *self._question(_text(request), prompt.inputs)) for request, prompt in read)
         for _, alike in itertools.groupby(asked, key=lambda one: (id(one.prompt), one.names, tuple(one.inputs))):
             yield from self._answer_alike(list(alike))
 
@@ -118,7 +123,7 @@ class EmbeddedStudent(ModelEngine):
         return _Judged([options[toss % len(options)] for toss in tosses])
 
     def _learn(self, prompt: Prompt, name: str, read: tuple[str, ...]) -> list[tuple[TextClassifier, Fit]]:
-        """Fit the classifiers on a prompt's demonstrations; none when these have fewer than two labels."""
+        """Fit the classifiers on a prompt's demonstrations; none that finds no features, or fewer than two labels."""
         lessons = tuple(
             (question_text(asked, read), answered[name])
             for asked, answered in prompt.demonstrations
@@ -126,7 +131,9 @@ class EmbeddedStudent(ModelEngine):
         )
         if len({label for _, label in lessons}) < 2:
             return []
-        return [(classifier(kind), classifier(kind).fit(lessons)) for kind in self.kinds]
+        texts = tuple(text for text, _ in lessons)
+        able = [found for found in map(classifier, self.kinds) if found.features.are_in(texts)]
+        return [(found, found.fit(lessons)) for found in able]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).load_state, (self.dump_state(),)

