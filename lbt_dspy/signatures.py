@@ -154,6 +154,11 @@ def classification(
     return dspy.Signature(fields, question)  # type: ignore[no-any-return]
 
 
+def declared_type(signature: type[dspy.Signature], field: str) -> Any:
+    """Return the type of an output field; `str` where the signature has no such field."""
+    return signature.output_fields[field].annotation if field in signature.output_fields else str
+
+
 def field_names(columns: Sequence[str]) -> dict[str, str]:
     """Return the name of each column's field in a signature: its own where it may be one, else one made from it.
 

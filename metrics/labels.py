@@ -6,25 +6,25 @@ unreadable answer is a label of its own that is never right.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from lbt_dspy.errors import UserError
+from lbt_dspy.values import Labels, label_text
 
 Array = np.ndarray[Any, Any]
 UNREADABLE = None
-_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]")
 LEAST_COUNT = 1e-12
 
 
 class LabelMetric(ABC):
     """A metric of predicted labels.
+
+    A label may be a text or a value: 1, `True`, an Enum's member (see `lbt_dspy.values.Labels`).
 
     Args:
         labels: All labels of the task.
@@ -33,8 +33,9 @@ class LabelMetric(ABC):
 
     name: str
 
-    def __init__(self, labels: Sequence[str], field: str = "label") -> None:
-        self.labels = tuple(labels)
+    def __init__(self, labels: Iterable[object], field: str = "label") -> None:
+        self._labels = Labels(labels)
+        self.labels = self._labels.names
         self.field = field
 
     def __call__(self, golds: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any] | None]) -> float:
@@ -53,7 +54,7 @@ class LabelMetric(ABC):
                 f"{len(predictions)} predictions"
             )
         cells = [
-            (str(gold[self.field]), UNREADABLE if p is None else str(p[self.field]))
+            (self.label_of(gold), UNREADABLE if p is None else self._labels.find(p[self.field]))
             for gold, p in zip(golds, predictions, strict=True)
         ]
         return float(self.of_confusion(self.one_hot(cells).sum(axis=0)))
@@ -84,7 +85,7 @@ class LabelMetric(ABC):
         """Return `expected` for each way to count the examples; 0 leaves one out."""
         index = {label: i for i, label in enumerate(self.labels)}
         hot = np.zeros((len(golds), len(index)))
-        hot[np.arange(len(golds)), [index[str(gold[self.field])] for gold in golds]] = 1
+        hot[np.arange(len(golds)), [index[self.label_of(gold)] for gold in golds]] = 1
         shares = np.array([[(given or {}).get(label, 0.0) for label in self.labels] for given in probabilities])
         answers = np.column_stack([shares, np.maximum(0.0, 1 - shares.sum(axis=1))])
         counts = np.einsum("we,er,ea->wra", np.array(repeats, float), hot, answers, optimize=False)
@@ -96,15 +97,46 @@ class LabelMetric(ABC):
         Case and spacing of an answer, and how its characters are coded, do not matter.
         """
         index = {label: i for i, label in enumerate(self.labels)}
-        meant = {plain_label(label): i for i, label in enumerate(self.labels)} | index
         size = len(self.labels)
         hot = np.zeros((len(cells), size, size + 1))
         for row, (gold, answer) in enumerate(cells):
-            if gold not in index:
-                raise UserError(f"the reference label {gold!r} is none of the metric's: {', '.join(self.labels)}")
-            column = size if answer is None else meant.get(answer, meant.get(plain_label(answer), size))
-            hot[row, index[gold], column] = 1
+            known = None if answer is None else self._labels.find(answer)
+            hot[row, index[self._known(gold)], size if known is None else index[known]] = 1
         return hot
+
+    def label_of(self, gold: Mapping[str, Any]) -> str:
+        """Return the label of an example.
+
+        Raises:
+            UserError: It has none, or one that is not among the labels.
+        """
+        if self.field not in gold:
+            known = ", ".join(map(str, gold.keys()))
+            raise UserError(
+                f"the metric reads the field {self.field!r} of examples, which have {known}; give it field="
+            )
+        return self._known(gold[self.field])
+
+    def check_golds(self, golds: Sequence[Mapping[str, Any]]) -> None:
+        """Raise `UserError` where an example has no label, or one that is not among the labels."""
+        for number, gold in enumerate(golds, 1):
+            try:
+                self.label_of(gold)
+            except UserError as error:
+                raise UserError(f"example {number}: {error}") from None
+
+    def find(self, value: object) -> str | None:
+        """Return the label that an answer is, `None` for none."""
+        return self._labels.find(value)
+
+    def _known(self, gold: object) -> str:
+        found = self._labels.find(gold)
+        if found is None:
+            raise UserError(
+                f"the reference label {label_text(gold)!r} is none of the metric's: {', '.join(self.labels)}; give it "
+                "all labels, or correct the example"
+            )
+        return found
 
     @abstractmethod
     def of_confusion(self, confusion: Array) -> Array:
@@ -151,22 +183,17 @@ class BinaryF1(LabelMetric):
 
     name = "f1"
 
-    def __init__(self, positive: str, labels: Sequence[str] = ("0", "1"), field: str = "label") -> None:
+    def __init__(self, positive: object, labels: Iterable[object] = ("0", "1"), field: str = "label") -> None:
         super().__init__(labels, field)
-        if positive not in self.labels:
+        found = label_text(positive)
+        if found not in self.labels:
             raise UserError(f"positive must be one of the labels {', '.join(self.labels)} but got {positive!r}")
-        self.positive = positive
+        self.positive = found
 
     def of_confusion(self, confusion: Array) -> Array:
         """Return the F1 of the positive label."""
         f1, _ = _f1_by_label(confusion)
         return np.asarray(f1[..., self.labels.index(self.positive)])
-
-
-def plain_label(label: str) -> str:
-    """Return a label as answers are compared with it: without case, spacing, and how its characters are coded."""
-    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
-    return " ".join(_INVISIBLE.sub("", plain).split()) or label.strip()
 
 
 def _f1_by_label(confusion: Array) -> tuple[Array, Array]:
@@ -176,7 +203,7 @@ def _f1_by_label(confusion: Array) -> tuple[Array, Array]:
     return 2 * right / np.maximum(total, LEAST_COUNT), confusion.sum(axis=-1) > 0
 
 
-def default_metric(labels: Sequence[str], positive: str | None = None, field: str = "label") -> LabelMetric:
+def default_metric(labels: Iterable[object], positive: object = None, field: str = "label") -> LabelMetric:
     """Return binary F1 for two classes and macro-F1 for more.
 
     Args:
@@ -184,7 +211,7 @@ def default_metric(labels: Sequence[str], positive: str | None = None, field: st
         positive: The positive label; `None`: the rarer one (of equals the later in the alphabet).
         field: Name of the label's field.
     """
-    counts = Counter(labels)
+    counts = Counter(map(label_text, labels))
     names = sorted(counts)
     if len(names) > 2:
         return MacroF1(names, field)

@@ -16,13 +16,14 @@ from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.exam.grading import ExactMatch
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
-from lbt_dspy.metrics.labels import default_metric, plain_label
+from lbt_dspy.metrics.labels import default_metric
 from lbt_dspy.metrics.statistics import LabelledRuns
 from lbt_dspy.teleprompters.exemplars.moves import random_set
 from lbt_dspy.teleprompters.exemplars.optimizer import LbTExemplars
 from lbt_dspy.teleprompters.exemplars.records import ExemplarSearch, ExemplarSet, ScoredSet, churn, led_by
 from lbt_dspy.teleprompters.exemplars.searches.study import study_record
 from lbt_dspy.types import Exam, ExamProblem, ExamReport
+from lbt_dspy.values import plain_label
 
 RANDOM_DRAWS = 20
 

@@ -9,6 +9,7 @@ import dspy
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.types import Mark
+from lbt_dspy.values import plain_value, same_value
 
 
 class Grader(Protocol):
@@ -27,7 +28,10 @@ class Grader(Protocol):
 
 
 class ExactMatch:
-    """Mark 1 when one output field equals the reference, case and surrounding space aside; else 0.
+    """Mark 1 when one output field equals the reference; else 0.
+
+    Texts are equal but for case and surrounding space. Values of other types (`answer: float`, Enums, lists, models of
+    pydantic) are compared as such; the reference may be written in another way: 42, "42" and 42.0 are one `float`.
 
     Args:
         field: Name of the output field, in answers and references alike.
@@ -38,10 +42,11 @@ class ExactMatch:
 
     def grade(self, expected: dspy.Example, output: Mapping[str, Any]) -> Mark:
         """Compare the field with the reference."""
-        return Mark(value=float(self.key(output) == self.key(expected) is not None))
+        is_right = self.key(output) is not None and same_value(expected[self.field], output[self.field])
+        return Mark(value=float(is_right))
 
     def key(self, output: Mapping[str, Any]) -> Hashable | None:
-        """Return the field's plain text, `None` when it is empty.
+        """Return a text that is equal for equal values of the field, `None` when that is empty.
 
         Raises:
             UserError: The program gives no such field.
@@ -49,7 +54,7 @@ class ExactMatch:
         if self.field not in output:
             known = ", ".join(map(str, output.keys())) or "nothing"
             raise UserError(f"the program's prediction has no field {self.field!r}, only {known}; return it too")
-        return str(output[self.field]).strip().casefold() or None
+        return plain_value(output[self.field]) or None
 
 
 def reference_of(grader: object) -> str | None:

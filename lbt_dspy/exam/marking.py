@@ -11,6 +11,7 @@ from lbt_dspy.exam.grading import Grader
 from lbt_dspy.exam.likelihood import label_probabilities
 from lbt_dspy.exam.render import Renderer, UnreadableError
 from lbt_dspy.types import ExamProblem, Mark, Reply, Sitting
+from lbt_dspy.values import label_text
 from lbt_dspy.warned import warnings_shown
 
 CACHED_SITTINGS = 8192
@@ -52,7 +53,7 @@ class Marker:
         marked, name = hit[1], self._probabilities_of
         if name is None or reply.logprobs is None or marked.fields is None:
             return marked
-        likely = self._likely(reply.logprobs, str(marked.fields[name]), self._labels)
+        likely = self._likely(reply.logprobs, label_text(marked.fields[name]), self._labels)
         return Sitting(fields=marked.fields, mark=marked.mark, probabilities=likely)
 
     def _mark(self, example: dspy.Example, text: str) -> Sitting:

@@ -12,7 +12,8 @@ from lbt_dspy.benchmarks.tasks.classification.data import LabelledData, check_cl
 from lbt_dspy.benchmarks.tasks.classification.task import ClassificationTask, Pair, clean
 from lbt_dspy.benchmarks.tasks.tables import Row, cell_text, check_columns, is_file, nearest, read_rows, some
 from lbt_dspy.errors import UserError
-from lbt_dspy.metrics.labels import BinaryF1, default_metric, plain_label
+from lbt_dspy.metrics.labels import BinaryF1, default_metric
+from lbt_dspy.values import plain_label
 
 _WHOLE = re.compile(r"(-?[0-9]+)\.0+")
 _TRUTH = {"true": "1", "false": "0"}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Literal, get_args, get_origin
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
 
 import dspy
 
 from lbt_dspy.dspy_private import input_names
 from lbt_dspy.errors import UserError
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.teleprompters.exemplars.metrics import Metric
+from lbt_dspy.signatures import declared_type
+from lbt_dspy.teleprompters.exemplars.metrics import AnyMetric, Metric
 from lbt_dspy.teleprompters.exemplars.options import ExemplarOptions
+from lbt_dspy.values import declared_label, label_text
 
 
 def check_data(
@@ -21,6 +24,7 @@ def check_data(
     field: str,
     inputs: tuple[str, ...],
     exemplars: int,
+    declared: Any = str,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the predictor's input fields that the training examples hold, and the labels.
 
@@ -30,6 +34,7 @@ def check_data(
         field: Name of the label's field.
         inputs: Names of the predictor's input fields.
         exemplars: Size of an exemplar set.
+        declared: Type of the label.
 
     Raises:
         UserError: A set is empty, lacks a field, has one label only or fewer examples than `exemplars`.
@@ -49,7 +54,7 @@ def check_data(
             f"exemplars must be at most the {len(trainset)} training examples but got {exemplars}; "
             "give more data or ask for fewer"
         )
-    counts = Counter(str(example[field]) for example in trainset)
+    counts = Counter(declared_label(example[field], declared) for example in trainset)
     if len(counts) < 2:
         raise UserError(
             f"all {len(trainset)} training examples have the one label {next(iter(counts))!r}; "
@@ -60,11 +65,24 @@ def check_data(
 
 def all_labels(predictor: dspy.Predict, field: str, seen: tuple[str, ...]) -> tuple[str, ...]:
     """Return the labels that the predictor's signature allows, where it names them; else those that were seen."""
-    annotation = (
-        predictor.signature.output_fields[field].annotation if field in predictor.signature.output_fields else str
-    )
-    allowed = tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
+    declared = declared_type(predictor.signature, field)
+    values: Iterable[object] = get_args(declared) if get_origin(declared) is Literal else ()
+    if isinstance(declared, type) and issubclass(declared, Enum):
+        values = declared
+    allowed = tuple(map(label_text, values))
     return allowed if set(seen) <= set(allowed) else seen
+
+
+def check_golds(metric: AnyMetric, trainset: Sequence[dspy.Example], valset: Sequence[dspy.Example] | None) -> None:
+    """Raise `UserError` where a metric that knows its labels does not know that of an example."""
+    check = getattr(metric, "check_golds", None)
+    if not callable(check):
+        return
+    for name, examples in (("trainset", trainset), ("valset", valset or ())):
+        try:
+            check(examples)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from None
 
 
 def probabilities_wanted(

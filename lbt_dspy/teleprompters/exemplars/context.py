@@ -10,7 +10,9 @@ import dspy
 
 from lbt_dspy.exam.examiner import Examiner
 from lbt_dspy.ledger.account import Account
+from lbt_dspy.signatures import declared_type
 from lbt_dspy.teleprompters.exemplars.metrics import Metric
+from lbt_dspy.values import declared_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,12 @@ class SearchContext:
 
     def label_of(self, example: dspy.Example) -> str:
         """Return the reference label of an example."""
-        return str(example[self.label_field])
+        return declared_label(example[self.label_field], self.declared)
+
+    @property
+    def declared(self) -> Any:
+        """Type of the label, as the predictor's signature has it."""
+        return declared_type(self.examiner.examined.signature, self.label_field)
 
     def inputs_of(self, example: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the input texts, normalised for comparison."""

@@ -19,7 +19,8 @@ class Metric(Protocol):
     """Scores the answers to several examples together.
 
     It may also have `expected(golds, probabilities)`, as all of `lbt_dspy.metrics` have: the expected score where each
-    label of an answer has a probability, which is less noisy.
+    label of an answer has a probability, which is less noisy; `find(answer)`: the name that it has for a label; and
+    `check_golds(golds)`, which is called before anything is asked, and raises `UserError` for labels it does not know.
     """
 
     def __call__(self, golds: Sequence[dspy.Example], predictions: Predictions) -> float:

@@ -12,6 +12,7 @@ from lbt_dspy.signatures import UNREADABLE
 from lbt_dspy.teleprompters.exemplars.context import SearchContext
 from lbt_dspy.teleprompters.exemplars.records import Case, ExemplarSet, Proposal, ScoredSet
 from lbt_dspy.types import Exam, ExamProblem, ExamReport
+from lbt_dspy.values import label_text
 
 
 def random_set(
@@ -69,7 +70,7 @@ def failed(report: ExamReport, problem: int) -> bool:
 def answer_text(report: ExamReport, problem: int, field: str) -> str:
     """Return what a student answered."""
     fields = report.sittings[problem][0].fields
-    return UNREADABLE if fields is None else str(fields[field])
+    return UNREADABLE if fields is None else label_text(fields[field])
 
 
 def group_cases(cases: Sequence[Case], groups: int, size: int, rng: np.random.Generator) -> list[tuple[Case, ...]]:

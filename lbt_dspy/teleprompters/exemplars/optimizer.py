@@ -26,7 +26,8 @@ from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.ledger.own import OwnLedger
 from lbt_dspy.ledger.plan import CallPlan
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.teleprompters.exemplars.checks import all_labels, check_data, probabilities_wanted
+from lbt_dspy.signatures import declared_type
+from lbt_dspy.teleprompters.exemplars.checks import all_labels, check_data, check_golds, probabilities_wanted
 from lbt_dspy.teleprompters.exemplars.context import SearchContext
 from lbt_dspy.teleprompters.exemplars.limits import larger_than_data, limits_of
 from lbt_dspy.teleprompters.exemplars.metrics import set_level
@@ -242,8 +243,10 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
             )
         field = self.label_field or list(predictor.signature.output_fields)[-1]
         input_fields, seen = check_data(
-            trainset, valset, field, tuple(predictor.signature.input_fields), self.exemplars
-        )
+            trainset, valset, field, tuple(predictor.signature.input_fields), self.exemplars,
+            declared_type(predictor.signature, field),
+        )  # fmt: skip
+        check_golds(self.metric, trainset, valset)
         labels = all_labels(predictor, field, seen)
         metric = set_level(self.metric, trainset[0], list(predictor.signature.output_fields) if alone else [field])
         students = as_lms(self.exam_students, self.lm_config)

@@ -22,6 +22,7 @@ from lbt_dspy.teleprompters.exemplars.metrics import Metric
 from lbt_dspy.teleprompters.exemplars.moves import exams_for
 from lbt_dspy.teleprompters.exemplars.records import ExemplarSet, ScoredSet
 from lbt_dspy.types import ExamReport
+from lbt_dspy.values import Labels, as_declared, declared_label
 
 LARGEST_SCALE = 10
 CLOSE_ENOUGH = 0.03
@@ -142,6 +143,10 @@ class ExpectedScore:
     def __init__(self, context: SearchContext, metric: Any, shares: Mapping[str, float]) -> None:
         self._room = context
         self._metric = metric
+        find = getattr(metric, "find", lambda label: label)
+        found = {label: find(as_declared(label, context.declared)) for label in context.labels}
+        self._names = {label: name for label, name in found.items() if name is not None}
+        """What the metric calls each label."""
         self._shares = shares
 
     def __call__(self, answers: Sequence[Answered]) -> float:
@@ -150,7 +155,7 @@ class ExpectedScore:
 
     def each(self, answers: Sequence[Answered], kept: Sequence[Sequence[bool]]) -> list[float]:
         """Return the score of each part of answers."""
-        golds, likely = [a.gold for a in answers], [distribution(self._room, a) for a in answers]
+        golds, likely = [a.gold for a in answers], [self._likely(answer) for answer in answers]
         labels = [a.label for a in answers]
         repeats = []
         for part in kept:
@@ -160,13 +165,17 @@ class ExpectedScore:
             return list(self._metric.expected_each(golds, likely, repeats))
         return [float(self._metric.expected(golds, likely, counts)) for counts in repeats]
 
+    def _likely(self, answer: Answered) -> Mapping[str, float] | None:
+        given = distribution(self._room, answer)
+        return given and {name: given[label] for label, name in self._names.items() if label in given}
+
 
 def distribution(context: SearchContext, answer: Answered) -> Mapping[str, float] | None:
     """Return an answer's label probabilities; where there are none, the answer is certain."""
     if answer.fields is None or answer.probabilities is not None:
         return answer.probabilities
-    label = str(answer.fields[context.label_field])
-    return {label: 1.0} if label in context.labels else None
+    label = Labels(context.labels).find(declared_label(answer.fields[context.label_field], context.declared))
+    return None if label is None else {label: 1.0}
 
 
 def answered(context: SearchContext, golds: Sequence[dspy.Example], report: ExamReport) -> list[Answered]:

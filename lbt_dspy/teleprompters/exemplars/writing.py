@@ -139,7 +139,8 @@ def paraphrase(context: SearchContext, sets: Sequence[ExemplarSet], times: int, 
 
 def as_fields(context: SearchContext, example: dspy.Example) -> dict[str, str]:
     """Return an exemplar as the teacher sees it: the predictor's fields as text."""
-    return {name: str(example[name]) for name in (*context.input_fields, context.label_field)}
+    inputs = {name: str(example[name]) for name in context.input_fields}
+    return inputs | {context.label_field: context.label_of(example)}
 
 
 def as_case(context: SearchContext, case: Case) -> dict[str, dict[str, str]]:
