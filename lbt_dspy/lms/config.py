@@ -13,7 +13,7 @@ from lbt_dspy.errors import UserError
 from lbt_dspy.lms.fleet.environment import REFERENCE, SECRET_NAME, Environment
 from lbt_dspy.lms.fleet.fallbacks import KINDS, Chains, chains_of
 from lbt_dspy.lms.fleet.numbers import typed
-from lbt_dspy.lms.fleet.sections import check_entry, check_globals, check_sections
+from lbt_dspy.lms.fleet.sections import check_entry, check_globals, check_info, check_sections
 
 __all__ = ["SECRET_NAME", "Deployment", "LMConfig", "read_config", "usable"]
 
@@ -221,7 +221,7 @@ def usable(deployment: Deployment, config: LMConfig) -> Deployment:
         deployment,
         params=params,
         place=place,
-        info=typed(environment.resolved(dict(deployment.info), where), where),
+        info=check_info(typed(environment.resolved(dict(deployment.info), where), where), where),
         sampling=typed(environment.resolved(dict(deployment.sampling), where), where),
     )
 

@@ -24,22 +24,20 @@ class Environment:
     """
 
     def __init__(self, own: Mapping[str, Any] | None = None, *, lenient: bool = False) -> None:
-        self._own = {str(name): value for name, value in (own or {}).items()}
+        self._own: dict[str, str] = {}
         self._lenient = lenient
         self.secrets: set[str] = set()
         self.used: set[str] = set()
         """Names of `environment_variables` that something referred to."""
+        for name, value in (own or {}).items():
+            self._add(str(name), "" if value is None else str(value))
 
     def given(self, name: str) -> str | None:
         """Return a variable that the YAML itself sets; `None`: it does not."""
-        if name not in self._own or self._own[name] is None:
+        if name not in self._own:
             return None
         self.used.add(name)
-        value = str(self._own[name])
-        outside = value.removeprefix(REFERENCE)
-        found = os.environ.get(outside) if value.startswith(REFERENCE) else value
-        self._note(found, secret=bool(SECRET_NAME.search(name)))
-        return found or None
+        return self._own[name] or None
 
     def get(self, name: str) -> str | None:
         """Return a variable; `None`: neither the YAML nor the process sets it."""
@@ -67,6 +65,13 @@ class Environment:
             value, secret = found, secret or bool(SECRET_NAME.search(name))
         self._note(value, secret=secret)
         return value
+
+    def _add(self, name: str, value: str) -> None:
+        """Take in a variable, which may refer to those before it and to those of the process."""
+        if value.startswith(REFERENCE):
+            value = self.get(value.removeprefix(REFERENCE)) or ""
+        self._own[name] = value
+        self._note(value, secret=bool(SECRET_NAME.search(name)))
 
     def unused(self) -> list[str]:
         """Return the names of `environment_variables` that nothing has asked for."""

@@ -98,6 +98,10 @@ ASKED = [
     ("model from a variable", "a", yaml(entry("a", f"model: os.environ/WHICH, {AT}"),
                                         after="environment_variables: {WHICH: openai/m}"), "m"),
     ("provider said apart", "a", yaml(entry("a", f"model: m, custom_llm_provider: openai, {AT}")), "m"),
+    ("variables of variables", "a", yaml(
+        entry("a", "model: openai/m, api_base: os.environ/B, api_key: of-the-yaml"),
+        after=f"environment_variables: {{C: '{HERE}', B: os.environ/C}}"), "m"),
+    ("of a team", "a", yaml(entry("a", f"model: openai/m, {AT}", "  model_info: {team_id: t}\n")), "m"),
     ("two deployments", "a", yaml(*[entry("a", f"model: openai/m, {AT}")] * 2), "m"),
     ("no key", "a", yaml(entry("a", f"model: openai/m, api_base: '{HERE}'")), "m"),
     ("an empty key", "a", yaml(entry("a", f"model: openai/m, api_base: '{HERE}', api_key: ''")), "m"),
@@ -207,6 +211,18 @@ REFUSED = [
     ("a routing group", "openai/fast", yaml(
         entry("a", f"model: openai/m, {AT}"),
         after="router_settings: {routing_groups: [{group_name: openai/fast, models: [a]}]}"), "is a group of models"),
+    ("fallbacks of a model", "a", yaml(entry("a", f"model: openai/m, {AT}, fallbacks: [openai/gpt-4o]")),
+     "fallbacks is not for litellm_params; write it as router_settings"),
+    ("shadow traffic", "a", yaml(entry("a", f"model: openai/m, {AT}, silent_model: b")), "silent_model is not for"),
+    ("LiteLLM's proxy", "a", yaml(entry("a", f"model: openai/m, {AT}, use_litellm_proxy: true")), "litellm_proxy/NAME"),
+    ("an address by default", "a", yaml(
+        entry("a", f"model: openai/m, {AT}"),
+        after="router_settings: {default_litellm_params: {api_base: 'http://other.test/v1'}}"), "belongs to a model"),
+    ("several answers by default", "a", yaml(
+        entry("a", f"model: openai/m, {AT}"), after="router_settings: {default_litellm_params: {n: 4}}"),
+         "belongs to a"),
+    ("a blocked model", "a", yaml(entry("a", f"model: openai/m, {AT}", "  model_info: {blocked: true}\n")),
+     "is blocked"),
     ("a server nowhere", "a", yaml(entry("a", "model: custom_openai/m")), "needs the address of its server"),
     ("a variable that is not set", "a", yaml(entry("a", "model: openai/m, api_base: os.environ/LBT_NOWHERE")),
      "LBT_NOWHERE"),
