@@ -14,11 +14,13 @@ import dspy
 import pydantic
 from dspy.lm15 import Message, Request
 from dspy.predict.parameter import Parameter
+from pydantic_core import PydanticUndefined
 
 __all__ = [
     "CUSTOM_TYPE",
     "Parameter",
     "chat_body",
+    "default_inputs",
     "dump_engine",
     "input_names",
     "is_reasoning_model",
@@ -108,6 +110,13 @@ def load_engine(state: Mapping[str, Any]) -> Any:
     from dspy.clients.lm import _load_engine
 
     return _load_engine(state, "engine", allow_custom_lm_class=True)
+
+
+def default_inputs(signature: type[dspy.Signature]) -> dict[str, Any]:
+    """Return the inputs of a signature that have a default, which DSPy fills in."""
+    return {
+        name: field.default for name, field in signature.input_fields.items() if field.default is not PydanticUndefined
+    }
 
 
 def input_names(example: dspy.Example) -> set[str] | None:

@@ -14,9 +14,10 @@ import dspy
 
 from lbt_dspy.errors import UserError, check_at_least
 from lbt_dspy.exam.examiner import Examiner
-from lbt_dspy.exam.grading import ExactMatch, Grader
-from lbt_dspy.exam.makers import ExamMaker
+from lbt_dspy.exam.grading import ExactMatch, Grader, check_grader, graded
+from lbt_dspy.exam.makers import ExamMaker, check_maker
 from lbt_dspy.exam.options import SittingOptions
+from lbt_dspy.exam.shapes import check_question
 from lbt_dspy.exam.sitting.whole_program import single_predictor
 from lbt_dspy.exam.students import ExamStudents
 from lbt_dspy.ledger.account import Account
@@ -127,6 +128,8 @@ class LbTScore(SittingOptions, PaidBy):
             raise UserError(f"weight must lie in [0, 1] but got {self.weight!r}; 0 leaves correctness out")
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise UserError(f"threshold must lie in (0, 1] but got {self.threshold!r}; leave it out for none")
+        check_grader(self.grader)
+        check_maker(self.exam)
         single_predictor(self.program, self.predictor)
         students = ExamStudents(self.exam_students, self.lm_config)
         if not students.names:
@@ -194,6 +197,7 @@ class LbTScore(SittingOptions, PaidBy):
             BudgetSpentError: The next call could exceed the budget; what was answered stays in the journal.
             UserError: The prediction has not the fields of a lesson, or the exam cannot be made.
         """
+        check_question(gold, pred)
         signature = single_predictor(self.program, self.predictor)[1].signature
         answer = list(signature.output_fields)[-1]
         grader = ExactMatch(answer) if self.grader is None else self.grader
@@ -222,11 +226,10 @@ class LbTScore(SittingOptions, PaidBy):
             self.program, predictor=self.predictor, grader=grader, ledger=self._till.ledger, adapter=self.adapter,
             seed=self.seed, **shared,
         )  # fmt: skip
-        examiner.check(problems)
+        students = self._students.lms() if problems else []
+        examiner.check(problems, students)
         material = (lesson,)
-        takers = [
-            (lm, sitting) for lm in (self._students.lms() if problems else ()) for sitting in range(self.sittings_held)
-        ]
+        takers = [(lm, sitting) for lm in students for sitting in range(self.sittings_held)]
         seats = [Seat(material, lm, problem, sitting) for problem in problems for lm, sitting in takers]
         held = iter(examiner.sit(seats, account=account, choices=self.choices))
         return [ProblemResult(problem=problem, sittings=tuple(next(held) for _ in takers)) for problem in problems]
@@ -234,7 +237,7 @@ class LbTScore(SittingOptions, PaidBy):
     def _correctness(self, gold: dspy.Example, pred: dspy.Prediction, grader: Grader) -> float | None:
         if not self.weight or not set(gold.labels().keys()) - set(self.exam.about):
             return None
-        return grader.grade(gold, dict(pred.items())).value
+        return graded(grader, gold, dict(pred.items())).value
 
     def _note_unmeasured(self, reason: str) -> None:
         if not self._unmeasured:

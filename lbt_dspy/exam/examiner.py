@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import dspy
 
-from lbt_dspy.dspy_private import input_names
 from lbt_dspy.errors import UserError
-from lbt_dspy.exam.grading import Grader, reference_of
+from lbt_dspy.exam.grading import Grader, check_grader, reference_of
 from lbt_dspy.exam.likelihood import ASK
 from lbt_dspy.exam.marking import Marker
 from lbt_dspy.exam.options import SittingOptions
 from lbt_dspy.exam.render import Renderer, current_adapter
+from lbt_dspy.exam.shapes import check_exams, check_lms, check_problem
 from lbt_dspy.exam.sitting.fast import OnePredictor
 from lbt_dspy.exam.sitting.mark import MarkedExam, check_one_sitting
 from lbt_dspy.exam.sitting.whole_program import WholeProgram, single_predictor
@@ -64,8 +64,8 @@ class Examiner(SittingOptions, PaidBy):
             many there are. Students at temperature 0, and larger programs, are always asked one by one.
 
     Raises:
-        UserError: The predictor's name is unknown or missing, an option is out of bounds, or probabilities or evidence
-            are asked of a larger program.
+        UserError: The program or grader is none, the predictor's name is unknown or missing, an option is out of
+            bounds, or probabilities or evidence are asked of a larger program.
 
     Example:
         >>> import dspy
@@ -103,10 +103,13 @@ class Examiner(SittingOptions, PaidBy):
     _marked: MarkedExam | None = field(init=False, repr=False)
     _fast: OnePredictor | None = field(init=False, repr=False)
     """How students sit an exam: one of these two or, where both are `None`, with the whole program."""
+    _checked: dict[int, dspy.Example] = field(init=False, repr=False, default_factory=dict)
+    """Exam problems that fit, by id."""
 
     def __post_init__(self) -> None:
         SittingOptions.__post_init__(self)
         PaidBy.__post_init__(self)
+        check_grader(self.grader)
         name, examined, alone = single_predictor(self.program, self.predictor)
         if self.probabilities_of is not None and not alone:
             raise UserError("label probabilities need a program of one predictor; use scoring='metric'")
@@ -162,6 +165,9 @@ class Examiner(SittingOptions, PaidBy):
             BudgetSpentError: The next call could exceed the budget.
             UserError: A student does not say how likely a text is, where marks are by evidence.
         """
+        check_exams(exams)
+        for exam in exams:
+            self._check_problems(exam.problems)
         return list(self.stream(exams, students, role=role, account=account, sittings=sittings))
 
     def stream(
@@ -177,6 +183,8 @@ class Examiner(SittingOptions, PaidBy):
 
         Exams are taken as reports are: however many there are, only a bounded number of sittings is held in memory.
         """
+        check_lms(students)
+        exams = map(self._checked_exam, exams)
         number = self.sittings_held if sittings is None else sittings
         if self._fast is not None:
             return self._fast.stream(exams, students, sittings=number, role=role, account=account)
@@ -186,6 +194,10 @@ class Examiner(SittingOptions, PaidBy):
         return itertools.chain.from_iterable(
             self._examine_part(part, students, role, account or Account(), number) for part in parts
         )
+
+    def _checked_exam(self, exam: Exam) -> Exam:
+        self._check_problems(exam.problems)
+        return exam
 
     def _examine_part(
         self, exams: Sequence[Exam], students: Sequence[dspy.LM], role: str, account: Account, sittings: int
@@ -218,6 +230,7 @@ class Examiner(SittingOptions, PaidBy):
             BudgetSpentError: The next call could exceed the budget.
             UserError: A student does not say how likely a text is, where marks are by evidence.
         """
+        self._check_problems([seat.problem for seat in seats])
         if self._marked is not None:
             return self._marked.sit(seats, role=role, account=account or Account())
         if self._fast is None:
@@ -231,23 +244,19 @@ class Examiner(SittingOptions, PaidBy):
             UserError: A problem lacks an input of the program or the answer, or a student does not say how likely a
                 text is, where marks are by evidence.
         """
-        inputs = list(self.examined.signature.input_fields) if self._alone else []
-        answer = reference_of(self.grader)
-        for problem in problems:
-            example = problem.example
-            given = input_names(example) or set()
-            lacking = next((name for name in inputs if name not in given or name not in example), None)
-            if lacking is None and answer is not None and answer not in example:
-                lacking = answer
-            if lacking is not None:
-                start = str(next(iter(example.inputs().values()), ""))[:60]
-                what = "answer" if lacking == answer else "input"
-                raise UserError(
-                    f"the exam problem {start!r} has no {what} {lacking!r}; give it this field"
-                    + (" and name it in with_inputs(...)" if what == "input" else "")
-                )
+        check_lms(students)
+        self._check_problems(problems)
         if self._marked is not None:
             self._marked.check(students, problems)
+
+    def _check_problems(self, problems: Sequence[ExamProblem]) -> None:
+        """Check each problem once: the same ones are asked after many materials."""
+        answer, asked = reference_of(self.grader), self.examined if self._alone else None
+        for problem in problems:
+            example = getattr(problem, "example", problem)
+            if id(example) not in self._checked:
+                check_problem(problem, self.program, asked, answer)
+                self._checked[id(example)] = example  # keeps its id
 
     def _whole(self, role: str, account: Account) -> WholeProgram:
         paid = PaidProgram(program=self.program, adapter=self.layout, ledger=self.payer, account=account)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import dspy
 
-from lbt_dspy.exam.grading import Grader
+from lbt_dspy.exam.grading import Grader, graded
 from lbt_dspy.exam.likelihood import label_probabilities
 from lbt_dspy.exam.render import Renderer, UnreadableError
 from lbt_dspy.types import ExamProblem, Mark, Reply, Sitting
@@ -62,5 +62,5 @@ class Marker:
         except UnreadableError as error:
             return Sitting(fields=None, mark=Mark(value=0.0, reason=str(error)))
         with warnings_shown():
-            mark = self._grader.grade(example, fields)
+            mark = graded(self._grader, example, fields)
         return Sitting(fields=fields, mark=mark)

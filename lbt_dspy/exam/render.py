@@ -27,8 +27,14 @@ class UnreadableError(ValueError):
 
 
 def current_adapter(adapter: dspy.Adapter | None = None) -> dspy.Adapter:
-    """Return the given adapter, else the configured one, else `ChatAdapter`; never one that asks a second time."""
+    """Return the given adapter, else the configured one, else `ChatAdapter`; never one that asks a second time.
+
+    Raises:
+        UserError: It is none.
+    """
     chosen = adapter if adapter is not None else dspy.settings.adapter
+    if chosen is not None and not isinstance(chosen, dspy.Adapter):
+        raise UserError(f"adapter must be a dspy.Adapter but got {chosen!r}; make one, e.g. dspy.ChatAdapter()")
     if chosen is None or type(chosen) is dspy.ChatAdapter:
         return dspy.ChatAdapter(use_json_adapter_fallback=False)
     return chosen

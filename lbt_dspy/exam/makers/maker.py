@@ -11,6 +11,7 @@ from typing import Protocol
 
 import dspy
 
+from lbt_dspy.errors import UserError
 from lbt_dspy.types import ExamProblem
 
 
@@ -29,3 +30,10 @@ class ExamMaker(Protocol):
         Raises:
             UserError: The exam cannot be made.
         """
+
+
+def check_maker(maker: object) -> None:
+    """Raise `UserError` unless it is an exam maker."""
+    if isinstance(maker, type) or not callable(getattr(maker, "problems", None)):
+        named = maker.__name__ if isinstance(maker, type) else type(maker).__name__
+        raise UserError(f"exam must be an exam maker but got {named}; make one of a bank, e.g. Nearest(bank)")

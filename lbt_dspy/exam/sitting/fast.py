@@ -11,6 +11,7 @@ import dspy
 
 from lbt_dspy.exam.marking import Marker
 from lbt_dspy.exam.render import Renderer, Rendering
+from lbt_dspy.exam.shapes import complete_inputs
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.calls import LazyCall, Prefix, Question, Terms, as_choices
 from lbt_dspy.ledger.ledger import Ledger
@@ -101,7 +102,8 @@ class OnePredictor:
         if found is None:
             if len(self._inputs) >= CACHED_PROBLEMS:
                 self._inputs.clear()
-            found = self._inputs[id(example)] = (example, dict(example.inputs()))  # the example keeps its id
+            inputs = complete_inputs(self.renderer.signature, dict(example.inputs()))
+            found = self._inputs[id(example)] = (example, inputs)  # the example keeps its id
         return found[1]
 
     def _as_choices(self, calls: list[LazyCall], student: dspy.LM) -> list[LazyCall]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import dspy
 
 from lbt_dspy.errors import LbTError, UserError
-from lbt_dspy.exam.grading import Grader
+from lbt_dspy.exam.grading import Grader, graded
+from lbt_dspy.exam.shapes import check_program
 from lbt_dspy.ledger.programs import PaidProgram, in_threads
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.types import Exam, ExamProblem, ExamReport, Mark, Seat, Sitting
@@ -24,8 +25,9 @@ def single_predictor(program: dspy.Module, name: str | None) -> tuple[str, dspy.
     """Return the predictor that is examined: its name, itself, and whether it is the whole program.
 
     Raises:
-        UserError: There is no predictor of that name, or no name and not exactly one predictor.
+        UserError: It is no program, there is no predictor of that name, or no name and not exactly one predictor.
     """
+    check_program(program)
     predictors = dict(program.named_predictors())
     if name is None and len(predictors) != 1:
         known = ", ".join(predictors) or "(none)"
@@ -119,7 +121,7 @@ class WholeProgram:
             return Sitting(fields=None, mark=Mark(value=0.0 if run.measured else None, reason=run.reason))
         fields = dict(run.prediction.items())
         with warnings_shown():
-            return Sitting(fields=fields, mark=self.grader.grade(problem.example, fields))
+            return Sitting(fields=fields, mark=graded(self.grader, problem.example, fields))
 
 
 def _check_some_measured(sittings: list[Sitting]) -> None:

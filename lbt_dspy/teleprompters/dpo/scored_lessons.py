@@ -9,8 +9,9 @@ from typing import NamedTuple
 import dspy
 
 from lbt_dspy.errors import NoAnswerError, UserError
-from lbt_dspy.exam.grading import reference_of
+from lbt_dspy.exam.grading import graded, reference_of
 from lbt_dspy.exam.render import Renderer, current_adapter
+from lbt_dspy.exam.shapes import check_examples
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.programs import in_threads
 from lbt_dspy.teleprompters.dpo.preferences import ScoredLesson
@@ -46,6 +47,7 @@ def scored_lessons(
         BudgetSpentError: The next call could exceed the budget; what was answered stays in the journal.
         UserError: There is no problem, two are the same, or an exam cannot be made.
     """
+    check_examples("trainset", trainset)
     if not trainset:
         raise UserError("trainset has no problem; give problems that the teacher is to learn from")
     names = [problem_name(program, example) for example in trainset]
@@ -92,5 +94,5 @@ def _scored(program: RerankedProgram, name: str, example: dspy.Example, record: 
         answer=record.answer,
         rollout=record.rollout,
         lbt_score=record.score,
-        correct=program.grader.grade(example, answered).value if known else None,
+        correct=graded(program.grader, example, answered).value if known else None,
     )

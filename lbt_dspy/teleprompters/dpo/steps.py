@@ -13,7 +13,8 @@ import dspy
 
 from lbt_dspy.dspy_private import set_compiled
 from lbt_dspy.errors import NoAnswerError, UserError
-from lbt_dspy.exam.grading import reference_of
+from lbt_dspy.exam.grading import graded, reference_of
+from lbt_dspy.exam.shapes import check_examples
 from lbt_dspy.intervals import Estimate, paired_means
 from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
@@ -95,6 +96,10 @@ def tune(
 ) -> Tuned:
     """Lessons, exams, pairs, training, and the same again with the tuned teacher; see `LbTDPO`."""
     teacher = options.reranker(ledger).compile(program)
+    check_examples("trainset", trainset)
+    check_examples("valset", valset)
+    for example in trainset:
+        teacher.check(teacher.inputs_of(example))
     own = dict(program.named_predictors())[teacher.lesson_predictor_name].lm
     lm = own or dspy.settings.lm
     if lm is None:
@@ -220,7 +225,7 @@ def _mark(program: RerankedProgram, example: dspy.Example, account: Account) -> 
         )
     except NoAnswerError as error:
         return 0.0 if error.measured else None
-    return program.grader.grade(example, dict(found.prediction.items())).value
+    return graded(program.grader, example, dict(found.prediction.items())).value
 
 
 def compared(before: Sequence[float | None], after: Sequence[float | None]) -> Compared:

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import dspy
 
-from lbt_dspy.dspy_private import input_names
 from lbt_dspy.errors import UserError
+from lbt_dspy.exam.shapes import check_examples
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.signatures import declared_type
 from lbt_dspy.teleprompters.exemplars.metrics import AnyMetric, Metric
@@ -40,12 +40,13 @@ def check_data(
         UserError: A set is empty, lacks a field, has one label only or fewer examples than `exemplars`.
     """
     for name, examples in (("trainset", trainset), ("valset", valset)):
-        if examples is not None and not examples:
+        if examples is None:
+            continue
+        check_examples(name, examples)
+        if not examples:
             raise UserError(f"{name} is empty; give labelled examples")
-        if any(field not in example for example in examples or ()):
+        if any(field not in example for example in examples):
             raise UserError(f"an example of {name} has no field {field!r}; the predictor's label is needed")
-        if any(input_names(example) is None for example in examples or ()):
-            raise UserError(f"an example of {name} does not say which fields are inputs; call .with_inputs(...) on it")
     held = tuple(name for name in inputs if all(name in example for example in trainset))
     if not held:
         raise UserError(f"the training examples hold none of the predictor's input fields {', '.join(inputs)}")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import dspy
+import numpy as np
 
-from lbt_dspy.errors import UserError
+from lbt_dspy.errors import LbTError, UserError
 
 Predictions = Sequence[dspy.Prediction | None]
 
@@ -62,6 +64,8 @@ def set_level(metric: AnyMetric, example: dspy.Example, outputs: Sequence[str]) 
     Raises:
         UserError: It is neither.
     """
+    if isinstance(metric, type):
+        raise UserError(f"metric is the class {metric.__name__}; make one, e.g. BinaryF1('Yes', ('Yes', 'No'))")
     right = dspy.Prediction(**{name: example.get(name, "") for name in outputs})
     tries: list[tuple[str, Metric, tuple[Any, Any]]] = [
         ("(golds, predictions)", metric, ([example], [right])),
@@ -75,12 +79,45 @@ def set_level(metric: AnyMetric, example: dspy.Example, outputs: Sequence[str]) 
             failures.append(f"as {form} it raises {type(error).__name__}: {str(error)[:100]}")
             continue
         if _is_score(score) and not (made is metric and isinstance(score, bool)):
+            _check_on_wrong(made, example, right)
             return made
         failures.append(f"as {form} it gives {score!r}")
     raise UserError(
         "metric must be (golds, predictions) -> float, such as lbt_dspy.metrics.BinaryF1, or DSPy's (example, "
         f"prediction, trace=None) -> float | bool, but on one example {'; '.join(failures)}"
     )
+
+
+def score_of(metric: Metric, golds: Sequence[dspy.Example], predictions: Predictions) -> float:
+    """Return a metric's score.
+
+    Raises:
+        UserError: It raised, or gave none: the metric is to be mended.
+    """
+    try:
+        score = metric(golds, predictions)
+    except LbTError:
+        raise
+    except Exception as error:  # a metric of the user's may raise anything
+        raise UserError(
+            f"metric raised {type(error).__name__}: {str(error)[:100]}; it must take whatever a model may answer, and "
+            "None for what cannot be read"
+        ) from error
+    if not _is_score(score):
+        raise UserError(f"metric must give a finite number but gave {score!r} for {len(golds)} answers")
+    return float(score)
+
+
+def _check_on_wrong(metric: Metric, example: dspy.Example, right: dspy.Prediction) -> None:
+    """Raise `UserError` where a metric gives no score for a wrong answer, as one without a last `return` does."""
+    wrong = dspy.Prediction(**{name: f"not {value}" for name, value in right.items()})
+    function = metric.metric if isinstance(metric, MeanOf) else metric
+    try:
+        score = function(example, wrong) if isinstance(metric, MeanOf) else metric([example], [wrong])
+    except Exception:  # it may want an answer of another kind than this one
+        return
+    if not _is_score(score):
+        raise UserError(f"metric must give a number for every answer but on a wrong one it gives {score!r}")
 
 
 def _parameters(metric: Callable[..., Any]) -> Sequence[str]:
@@ -91,4 +128,4 @@ def _parameters(metric: Callable[..., Any]) -> Sequence[str]:
 
 
 def _is_score(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, numbers.Real | np.bool_) and math.isfinite(value)

@@ -39,6 +39,7 @@ from lbt_dspy.teleprompters.exemplars.searches.beam import beam_search
 from lbt_dspy.teleprompters.exemplars.searches.tpe import tpe_search
 from lbt_dspy.teleprompters.exemplars.searches.utility import utility_search
 from lbt_dspy.teleprompters.exemplars.task import Task
+from lbt_dspy.types import ExamProblem
 
 logger = logging.getLogger(__name__)
 POLICIES: Mapping[str, Callable[[Task], Found]] = {
@@ -257,6 +258,7 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
             ledger=ledger, adapter=self.adapter, config=self.config, seed=self.seed,
             labels=labels, probabilities_of=field if asked else None,
         )  # fmt: skip
+        examiner.check([ExamProblem(example=example) for example in (*trainset, *(valset or ()))], students)
         context = SearchContext(
             examiner=examiner, teacher=teacher, students=students, label_field=field, labels=labels,
             input_fields=input_fields, forbidden=frozenset(), metric=metric, soft=soft, account=account,

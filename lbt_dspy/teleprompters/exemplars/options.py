@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dspy
 
 from lbt_dspy.errors import UserError
-from lbt_dspy.exam.grading import Grader
+from lbt_dspy.exam.grading import Grader, check_grader
 from lbt_dspy.exam.students import check_students
 from lbt_dspy.ledger.own import PaidBy
 from lbt_dspy.teleprompters.exemplars.choices import (
@@ -70,6 +70,7 @@ class ExemplarOptions(PaidBy):
         PaidBy.__post_init__(self)
         if not callable(self.metric):
             raise UserError(f"metric must be callable as metric(golds, predictions) but got {self.metric!r}")
+        check_grader(self.grader)
         check_students(self.exam_students)
         if not self.exam_students:
             raise UserError("exam_students is empty; give at least one dspy.LM, for instance the teacher itself")

@@ -18,7 +18,7 @@ import dspy
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.likelihood import log_likelihood
 from lbt_dspy.teleprompters.exemplars.context import SearchContext
-from lbt_dspy.teleprompters.exemplars.metrics import Metric
+from lbt_dspy.teleprompters.exemplars.metrics import Metric, score_of
 from lbt_dspy.teleprompters.exemplars.moves import exams_for
 from lbt_dspy.teleprompters.exemplars.records import ExemplarSet, ScoredSet
 from lbt_dspy.types import ExamReport
@@ -117,7 +117,7 @@ def scorer(context: SearchContext, metric: Metric, shares: Mapping[str, float], 
     def by_metric(answers: Sequence[Answered]) -> float:
         every = counted(answers)
         predictions = [None if a.fields is None else dspy.Prediction(**a.fields) for a in every]
-        return float(metric([a.gold for a in every], predictions))
+        return score_of(metric, [a.gold for a in every], predictions)
 
     def by_likelihood(answers: Sequence[Answered]) -> float:
         every = counted(answers)

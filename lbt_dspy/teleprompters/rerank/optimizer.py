@@ -13,6 +13,7 @@ import dspy
 from dspy.teleprompt import Teleprompter
 
 from lbt_dspy.dspy_private import set_compiled
+from lbt_dspy.exam.shapes import check_program
 from lbt_dspy.teleprompters.rerank.options import RerankOptions
 from lbt_dspy.teleprompters.rerank.program import RerankedProgram
 
@@ -106,8 +107,9 @@ class LbTRerank(RerankOptions, Teleprompter):  # type: ignore[misc]
             valset: Not used.
 
         Raises:
-            UserError: The program has no predictor whose text could be the lesson, or several.
+            UserError: It is no program, or it has no predictor whose text could be the lesson, or several.
         """
+        check_program(student)
         program = student.deepcopy()
         set_compiled(program, False)  # else DSPy takes it for frozen, and would not save it
         return RerankedProgram(program, self)

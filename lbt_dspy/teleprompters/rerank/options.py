@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import dspy
 
 from lbt_dspy.errors import UserError, check_at_least
-from lbt_dspy.exam.grading import Grader
-from lbt_dspy.exam.makers import ExamMaker
+from lbt_dspy.exam.grading import Grader, check_grader
+from lbt_dspy.exam.makers import ExamMaker, check_maker
 from lbt_dspy.exam.names import ScheduleName, SelectionName
 from lbt_dspy.exam.options import SittingOptions
 from lbt_dspy.exam.schedules.schedule import Schedule, make_schedule, schedule_of
@@ -60,10 +60,9 @@ class LessonOptions(SittingOptions, PaidBy):
             raise UserError(
                 f"temperature must be at least 0 but got {self.temperature!r}; None leaves it as the program has it"
             )
-        if self.exam is not None and not callable(getattr(self.exam, "problems", None)):
-            raise UserError(
-                f"exam must be an exam maker but got {type(self.exam).__name__}; make one of a bank, e.g. Nearest(bank)"
-            )
+        check_grader(self.grader)
+        if self.exam is not None:
+            check_maker(self.exam)
         ExamStudents(self.exam_students, self.lm_config)
 
 

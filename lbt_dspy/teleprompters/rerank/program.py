@@ -126,6 +126,15 @@ class RerankedProgram(dspy.Module):  # type: ignore[misc]
             answer=self.answer_field,
         )  # fmt: skip
 
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Check, before any call, that the exam of a question can be held.
+
+        Raises:
+            UserError: It cannot be made, an exam problem does not fit, or the name of a student is unknown.
+        """
+        problems = self.exam_problems(inputs)
+        self._examiner(self.options).check(problems, self.exam_students.lms() if problems else [])
+
     def with_demonstrations(self, demonstrations: Sequence[dspy.Example]) -> RerankedProgram:
         """Return a copy whose teacher reads these demonstrations: the fair baseline gives it the exam's problems."""
         copy: RerankedProgram = self.deepcopy()

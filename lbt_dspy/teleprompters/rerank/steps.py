@@ -13,7 +13,7 @@ import dspy
 
 from lbt_dspy.errors import UserError
 from lbt_dspy.exam.examiner import Examiner
-from lbt_dspy.exam.grading import Grader
+from lbt_dspy.exam.grading import Grader, key_of
 from lbt_dspy.exam.schedules.hold import hold_exam
 from lbt_dspy.exam.schedules.table import Candidate, ExamTable
 from lbt_dspy.exam.students import ExamStudents
@@ -179,7 +179,7 @@ def group_answers(lessons: Sequence[SampledLesson], grader: Grader) -> list[int]
     numbers = []
     for i, lesson in enumerate(lessons):
         with warnings_shown():
-            key = grader.key(dict(lesson.prediction.items()))
+            key = key_of(grader, dict(lesson.prediction.items()))
         numbers.append(groups.setdefault(("alone", i) if key is None else ("key", key), len(groups)))
     return numbers
 
