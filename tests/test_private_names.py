@@ -280,15 +280,6 @@ def cooldown():
     assert 0 < litellm_private.cooldown_of(errors[-1]) <= 30
 
 
-@name("litellm", "reply._hidden_params: model_id")
-def deployment_of():
-    with recording(lambda body: completion(YES)) as (url, _):
-        places = deployments(url)
-        reply = send(make_router(LMConfig(), places))
-    assert litellm_private.deployment_of(reply) == places[0].info["id"]
-    assert litellm_private.deployment_of(object()) is None
-
-
 @name("litellm", "reply._hidden_params['model_id']")
 def deployment_of():
     with recording(lambda body: completion(YES)) as (url, _):

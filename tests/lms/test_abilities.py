@@ -63,7 +63,7 @@ INFO = [
 ]
 
 
-@pytest.mark.parametrize(("info", "abilities", "params"), INFO, ids=str)
+@pytest.mark.parametrize(("info", "abilities", "params"), INFO, ids=[str(info) for info, _, _ in INFO])
 def test_model_info_goes_first(tmp_path, info, abilities, params):
     found = said(named(tmp_path, ({"model": "hosted_vllm/mine", "api_base": HERE}, info)))
     assert found[:3] == abilities

@@ -123,7 +123,7 @@ def _pair(row: Row, settings: OwnTask, place: str) -> Pair:
     value = row.get(settings.label_field)
     text = cell_text(value)
     if text is None:
-        kind = {list: "a list", dict: "an object"}.get(type(value), "bytes")
+        kind = "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "bytes"
         raise UserError(
             f"{place} holds {kind} in {settings.label_field!r}, {str(value)[:60]}; give it one label as text"
         )
