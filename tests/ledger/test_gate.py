@@ -1,5 +1,6 @@
 """A gate in dollars against a server that keeps a bill of its own: whatever it answers, the bill stays below it."""
 
+import contextlib
 import os
 
 import dspy
@@ -100,10 +101,8 @@ def test_the_bill_never_exceeds_the_gate(billed, tmp_path_factory, fleet, wanted
     account, ledger = Account(), Ledger(budget=Budget(max_cost=gate), workers=workers, retries=1)
     program = dspy.Predict(classification("Is it good?", ("Yes", "No")))
     examiner = Examiner(program, grader=ExactMatch("label"), ledger=ledger)
-    try:
+    with contextlib.closing(ledger), contextlib.suppress(BudgetSpentError):
         examiner.examine([Exam(material=(), problems=PROBLEMS)], [lm], account=account)
-    except BudgetSpentError:
-        ledger.finish()
     assert biller.bill <= gate + 1e-9
     assert biller.bill <= ledger.budget.cost + 1e-9 <= gate + 2e-9
     if not engine_of(lm).prices[0].free:
