@@ -102,7 +102,7 @@ HOMES = {
     "lms.calls": "ledger.calls",
     "lms.chat_bodies": "lms.openai.bodies",
     "lms.commits": "ledger.commits",
-    "lms.health": "ledger.health",
+    "lms.health": "ledger.servers.health",
     "lms.http_session": "lms.openai.session",
     "lms.in_process": "ledger.in_process",
     "lms.key_set": "ledger.key_set",

@@ -9,5 +9,5 @@ The words of this folder:
 * *budget*: the gate before each request: at most so many calls, or dollars (`budget`);
 * *charge*: what a request may cost, reserved before it is sent and settled when its reply is there (`payment`);
 * *account*: the calls of one row or role, counted once each (`account`);
-* *attempt*: one request that was sent for a call; those that fail are repeated within bounds (`payment`, `health`).
+* *attempt*: one request that was sent for a call; those that fail are repeated within bounds (`payment`, `servers`).
 """

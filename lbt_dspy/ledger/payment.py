@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from lbt_dspy.errors import LbTError, StoppedError
 from lbt_dspy.ledger.budget import Budget
 from lbt_dspy.ledger.commits import Commits
-from lbt_dspy.ledger.health import Health
 from lbt_dspy.ledger.in_process import CUT, Call
 from lbt_dspy.ledger.journal import Journal
-from lbt_dspy.ledger.overruns import Overruns
-from lbt_dspy.ledger.pace import Pace
+from lbt_dspy.ledger.servers.health import Health
+from lbt_dspy.ledger.servers.overruns import Overruns
+from lbt_dspy.ledger.servers.pace import Pace
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.faults import EMPTY, Fault, fault_of
 from lbt_dspy.lms.redaction import writable
@@ -213,7 +213,6 @@ class Payments:
             charge = self._budget.settle(worst, (worst or 0.0) if cost is None else cost)
             if cost is not None and self._budget.max_cost is not None:
                 self._overruns.note(engine, worst, cost)
-                cost = charge
             if charge != (worst or 0.0):
                 self._commits.count(source, 0, charge - (worst or 0.0))
             return calls, answers, cost

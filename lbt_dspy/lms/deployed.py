@@ -27,9 +27,9 @@ from lbt_dspy.lms.config import (
 from lbt_dspy.lms.engine import Answer, ModelEngine
 from lbt_dspy.lms.event_loop import EventLoop
 from lbt_dspy.lms.faults import Fault
+from lbt_dspy.lms.fleet.prices import DEFAULT_OUTPUT_TOKENS, INPUT, OUTPUT, Price, limit_of, price_from
 from lbt_dspy.lms.fleet.sections import warn_once
 from lbt_dspy.lms.logprobs import Token, encode, given_tokens
-from lbt_dspy.lms.prices import DEFAULT_OUTPUT_TOKENS, INPUT, OUTPUT, Price, limit_of, price_from
 from lbt_dspy.lms.redaction import public_url
 from lbt_dspy.lms.replies.finish import ERROR
 from lbt_dspy.lms.settings import credentials_of, sampling_of, split, with_extensions

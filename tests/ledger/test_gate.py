@@ -154,5 +154,6 @@ def test_a_server_that_does_not_keep_max_tokens_is_named_and_expected_to_do_so_a
             ledger.finish()
             assert len(recorder.raw) == calls
             assert ledger.budget.cost == min(gate, 3.0 * calls)
+            assert ledger.journal.spent() == pytest.approx(3.0 * calls)  # what the server says is told as it is
     (said,) = [record.message for record in caplog.records]
     assert "a reply of a counts tokens for $3.0000, more than the $0.1000 that its prompt and max_tokens allow" in said

@@ -178,7 +178,9 @@ def test_a_mistake_of_the_programs_stops_the_run(program, said):
     assert "mend the program" in str(caught.value)
 
 
-@pytest.mark.parametrize("answer", [None, "5", 5, ("5", 1.0), [], Level(level=5), iter(())], ids=lambda answer: type(answer).__name__)
+@pytest.mark.parametrize(
+    "answer", [None, "5", 5, ("5", 1.0), [], Level(level=5), iter(())], ids=lambda answer: type(answer).__name__
+)
 def test_what_is_returned_must_be_a_prediction(answer):
     with pytest.raises(
         UserError, match=r"must return a dspy.Prediction but returned .*return dspy.Prediction\("

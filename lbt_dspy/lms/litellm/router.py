@@ -20,6 +20,8 @@ from lbt_dspy.lms.config import REQUEST_TIMEOUT, Deployment, LMConfig
 from lbt_dspy.lms.deployed import SCORING, DeployedEngine
 from lbt_dspy.lms.engine import Answer
 from lbt_dspy.lms.faults import CannotSend, Fault, NotSent
+from lbt_dspy.lms.fleet.prices import Dearest
+from lbt_dspy.lms.fleet.resting import Rest
 from lbt_dspy.lms.litellm.callbacks import with_callbacks
 from lbt_dspy.lms.litellm.private import (
     Heard,
@@ -33,10 +35,8 @@ from lbt_dspy.lms.litellm.private import (
 )
 from lbt_dspy.lms.litellm.routes import fallbacks_of
 from lbt_dspy.lms.litellm.setup import litellm
-from lbt_dspy.lms.prices import Dearest
 from lbt_dspy.lms.redaction import scrub
 from lbt_dspy.lms.replies.chat import read_reply
-from lbt_dspy.lms.resting import Rest
 
 FAULTS_BEFORE_FALLBACK = 2
 COOLDOWN_SECONDS = 1.0

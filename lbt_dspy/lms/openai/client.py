@@ -25,12 +25,12 @@ from lbt_dspy.lms.config import CONNECTION_SETTINGS, EXECUTION_SETTINGS, REQUEST
 from lbt_dspy.lms.deployed import OPENAI_CHAT, SCORING, DeployedEngine, asks_litellm, provider_of
 from lbt_dspy.lms.engine import Answer
 from lbt_dspy.lms.faults import Fault
+from lbt_dspy.lms.fleet.prices import Price
+from lbt_dspy.lms.fleet.resting import Rest
 from lbt_dspy.lms.openai.bodies import OUTPUT_LIMIT, REASONING_LIMIT, ChatBodies
 from lbt_dspy.lms.openai.session import http_session
-from lbt_dspy.lms.prices import Price
 from lbt_dspy.lms.redaction import identity_of, secrets_of
 from lbt_dspy.lms.replies.chat import read_reply
-from lbt_dspy.lms.resting import Rest
 
 SECRET_LENGTH = 4
 """Shorter keys are none (`x`, `-`), and stand in ordinary words."""

@@ -16,8 +16,8 @@ from dspy.lm15 import OpenAIChatLM
 
 from lbt_dspy.lms.engine import Answer, beside_text
 from lbt_dspy.lms.faults import EMPTY
+from lbt_dspy.lms.fleet.prices import Priced
 from lbt_dspy.lms.logprobs import encode
-from lbt_dspy.lms.prices import Priced
 from lbt_dspy.lms.redaction import scrub
 from lbt_dspy.lms.replies.finish import ERROR, finish_of
 from lbt_dspy.lms.replies.thoughts import answer_in, with_thoughts

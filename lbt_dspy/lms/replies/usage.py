@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lbt_dspy.lms.prices import Priced
+from lbt_dspy.lms.fleet.prices import Priced
 
 Tokens = tuple[int, int, int]
 """Input and output tokens, and those of the input that the provider had in its cache."""

@@ -284,7 +284,7 @@ def test_a_cell_is_recorded_once_and_must_be_of_the_exam():
         ({"students": 0}, "students must be .* at least 1 but got 0"),
         ({"problems": 0}, "problems"),
         ({"sittings": True}, "sittings"),
-        ({"selection": "best"}, "selection must be one of maj, sum, max, avg"),
+        ({"selection": "best"}, "selection must be one of sum, max, avg, maj"),
         ({"candidates": []}, "at least 1 lesson"),
         ({"candidates": [Candidate(answer=1)]}, "order in which they first appear"),
         ({"candidates": [Candidate(answer=0, copies=0)]}, "copies"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbt_dspy.lms.prices import price_from
+from lbt_dspy.lms.fleet.prices import price_from
 from lbt_dspy.lms.replies.usage import cost_of, tokens_of
 
 

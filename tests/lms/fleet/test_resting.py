@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbt_dspy.lms.resting import FAILURES_TO_DOUBT, LONGEST_REST, Rest
+from lbt_dspy.lms.fleet.resting import FAILURES_TO_DOUBT, LONGEST_REST, Rest
 
 
 class Clock:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lbt_dspy.lms.config import Deployment
 from lbt_dspy.lms.deployed import price_of
-from lbt_dspy.lms.prices import price_from
+from lbt_dspy.lms.fleet.prices import price_from
 
 BASE = {"input_cost_per_token": 1e-6, "output_cost_per_token": 4e-6}
 ROWS = [

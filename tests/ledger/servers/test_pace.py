@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbt_dspy.ledger.pace import Pace
+from lbt_dspy.ledger.servers.pace import Pace
 
 
 class Clock:
