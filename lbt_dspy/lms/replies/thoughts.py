@@ -13,17 +13,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-_WORDS = (r"(?:[\w.-]+:)?(?:\w+_)?think(?:ing)?|thoughts?", "reasoning", "reflection", "scratchpad")
+_WORDS = (
+    r"(?:[\w.-]+:)?(?:\w+_)?think(?:ing)?|thoughts?|(?:thought|thinking)[_-]process|chain[_-]of[_-]thought",
+    "reasoning|reflection|scratchpad|in(?:ner|ternal)[_-]monologue",
+)
 _STYLES = (
     *((rf"<\s*(?:{word})(?:\s[^<>/]*)?>", rf"<\s*/\s*(?:{word})\s*>") for word in _WORDS),
     (r"◁\s*think\s*▷", r"◁\s*/\s*think\s*▷"),
     (r"(?-i:\[THINK\])", r"(?-i:\[/THINK\])"),
     (r"<\|(?:(?:begin|start)_(?:of_)?)?th(?:ought|ink(?:ing)?)\|>", r"<\|(?:/|end_(?:of_)?)th(?:ought|ink(?:ing)?)\|>"),
     (r"<\|channel\|>analysis<\|message\|>", r"<\|channel\|>final<\|message\|>"),
+    (r"<\|channel>thought\b", r"<channel\|>"),
 )
-"""How thoughts begin and end: with DeepSeek, Qwen and most others; Kimi; Magistral; Command A, OpenThinker; gpt-oss."""
+"""How thoughts begin and end: with DeepSeek, Qwen and most others; when a prompt asked for them; with Kimi; Magistral;
+Command A, OpenThinker; gpt-oss; Gemma."""
 _MARKS = ("<", "◁", "[THINK]", "[/THINK]")
-_WITHIN = ("think", "thought", "reasoning", "reflection", "scratchpad", "channel")
+_WITHIN = ("think", "thought", "reasoning", "reflection", "scratchpad", "monologue", "channel")
 """Each tag has one of both: most texts have not, and are told apart a hundred times faster by that."""
 _TAG = re.compile(
     "(?=[<[◁])(?:"
@@ -37,6 +42,7 @@ _EMPTY_LINES = re.compile(r"(?:[ \t]*\r?\n)+")
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})([^\n`]*)$", re.MULTILINE)
 _INLINE = re.compile(r"(?<!`)(`{1,2})(?!`)[^`\n]+\1(?!`)")
 _HEADER = re.compile(r"\[\[ ## (\w+) ## \]\]")
+_FIELDS = re.compile(rf"{_HEADER.pattern}|\{{")
 _QUOTE_ENDS = re.compile(r"[\"'`\u2018-\u201d\u00ab\u00bb](?:[\s,;:.)\]}]|$)")
 _MID_SENTENCE = re.compile(r"[\w,;:(\[][ \t]+$|[(\[]$"), re.compile(r"[ \t]+[a-z(]|[ \t]*[.,;:)?!\]]")
 _ABOUT_TAGS = re.compile(r"[ \t]+(?:(?:tags?|blocks?|tokens?|elements?|markers?)\b|(?:and|or) [<\[◁`\"'])|[,)]")
@@ -53,9 +59,9 @@ def with_thoughts(thoughts: str, answer: str) -> str:
 def answer_in(text: str, is_field: Callable[[str], bool] | None = None) -> str:
     """Return a reply without its thoughts; the same text where it has none, nothing where it never left them.
 
-    Thoughts are blocks at the start, and all before an end without a beginning. A tag that is quoted, in code or in the
-    middle of a sentence is spoken about, and none of thoughts. Neither is an end without a beginning where the whole
-    text is JSON, or where the answer's fields go on after it.
+    Thoughts are blocks at the start or before the first field, and all before an end without a beginning. A tag that is
+    quoted, in code or in the middle of a sentence is spoken about, and none of thoughts. Neither is an end without a
+    beginning where the whole text is JSON, or where the answer's fields go on after it.
 
     Args:
         text: All that a model wrote.
@@ -165,8 +171,18 @@ class _Reply:
         """Return the tag that ends the block at a place, the number of tags where none does; `None`: no block."""
         if first == len(self._tags) or not self._tags[first].begins:
             return None
-        before = _BEFORE.match(self._text, start)
-        return self._end_of(first) if before and before.end() == self._tags[first].start else None
+        before, end = _BEFORE.match(self._text, start), self._end_of(first)
+        at_start = before is not None and before.end() == self._tags[first].start
+        return end if at_start or self._stands_before_fields(start, first, end) else None
+
+    def _stands_before_fields(self, start: int, begin: int, end: int) -> bool:
+        """Return whether an answer's first field comes after a block, or only a draft of it within one."""
+        tag = self._tags[begin]
+        if not tag.sure or _FIELDS.search(self._text, start, tag.start):
+            return False
+        if end == len(self._tags):
+            return _HEADER.search(self._text, tag.end) is not None
+        return _FIELDS.match(self._text[self._tags[end].end :].lstrip()) is not None
 
     def _end_of(self, begin: int) -> int:
         """Return the end of a block, the last one where ends and beginnings do not pair; the number of tags: none."""

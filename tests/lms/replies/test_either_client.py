@@ -179,6 +179,7 @@ USAGES = {
     "no prompt tokens": {"prompt_tokens": 0, "completion_tokens": 9},
     "a missing part": {"prompt_tokens": 9},
     "less than nothing": {"prompt_tokens": -9, "completion_tokens": -9},
+    "digits in quotes": {"prompt_tokens": "9", "completion_tokens": "9"},
     "words": {"prompt_tokens": "few", "completion_tokens": "many"},
     "more cached than there is": {
         "prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 5000},
@@ -200,8 +201,16 @@ def test_what_is_not_said_counts_at_its_worst_case_and_the_gate_closes(name, cli
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_what_is_said_is_what_it_costs(client, program, tmp_path):
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        (completion(YES)["usage"], (7, 1)),
+        ({"prompt_tokens": 7, "completion_tokens": 1, "total_tokens": 108}, (7, 101)),  # thoughts are only in the total
+        ({"prompt_tokens": 7, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 7}}, (7, 1)),
+    ],
+)
+def test_what_is_said_is_what_it_costs(usage, tokens, client, program, tmp_path):
     account = Account()
-    with recording(lambda request: completion(YES)) as (url, _):
+    with recording(lambda request: sent(body(usage=usage))) as (url, _):
         marked(program, priced(url, tmp_path, client), Ledger(), account=account)
-    assert account.cost == pytest.approx(7 * 0.001 + 1 * 0.002)
+    assert account.cost == pytest.approx(tokens[0] * 0.001 + tokens[1] * 0.002)

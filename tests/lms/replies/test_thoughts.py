@@ -30,6 +30,9 @@ CUT = [  # (what was written, the answer)
     (f"<reasoning>{NO}</reasoning>\n{YES}", YES),
     (f"<reflection>{NO}</reflection>{YES}", YES),
     (f"<scratchpad>{NO}</scratchpad>{YES}", YES),
+    (f"<thought_process>{NO}</thought_process>{YES}", YES),
+    (f"<chain-of-thought>{NO}</chain-of-thought>{YES}", YES),
+    (f"<inner_monologue>{NO}</inner_monologue>{YES}", YES),
     (f"<think duration='5'>{NO}</think>{YES}", YES),
     (f"<seed:think>{NO}</seed:think>{YES}", YES),  # Seed-OSS
     (f"<longcat_think>{NO}</longcat_think>{YES}", YES),
@@ -38,6 +41,7 @@ CUT = [  # (what was written, the answer)
     (f"<|START_THINKING|>{NO}<|END_THINKING|>{YES}", YES),  # Command A
     (f"<|begin_of_thought|>{NO}<|end_of_thought|>{YES}", YES),  # OpenThinker
     (f"<|channel|>analysis<|message|>{NO}<|end|><|start|>assistant{FINAL}{YES}", YES),  # gpt-oss
+    (f"<|channel>thought\n{NO}<channel|>{YES}", YES),  # Gemma
     (f"<|im_start|>assistant\n<think>{NO}</think>{YES}", YES),  # marks of a template that were left in
     # without a beginning, which the template wrote into the prompt
     (f"Maybe {NO}, but no.\n</think>\n\n{YES}", YES),
@@ -56,8 +60,14 @@ CUT = [  # (what was written, the answer)
     (f"<think>a</think>\n\n<think>{NO}</think>\n\n{YES}", YES),
     (f"<think>a</think> {NO}\n</think>{YES}", YES),
     (f"<think>a<think>b</think>{NO}</think>{YES}", YES),
-    (f"<think>a</think>Let me see.<think>{NO}</think>{YES}", f"Let me see.{YES}"),
-    (f"<think>a</think>Let me see.\n<think>\n{NO}\n</think>\n{YES}", f"Let me see.\n\n{YES}"),
+    (f"<think>a</think>Let me see.<think>{NO}</think>{YES}", YES),
+    ("<think>a</think>Let me see.<think>5?</think>It is 4.", "Let me see.It is 4."),
+    ("<think>a</think>Let me see.\n<think>\n5?\n</think>\nIt is 4.", "Let me see.\n\nIt is 4."),
+    # after a word or two, before the first field
+    (f"Sure.\n<think>\n{NO}\n</think>\n{YES}", YES),
+    (f"Sure.\n<think>Hm.</think>{YES}", YES),
+    ('Sure.\n<think>{"label": "No"}</think>\n{"label": "Yes"}', '{"label": "Yes"}'),
+    (f"Sure.\n<think>\n{NO}", ""),
     (f"<think>a</think>{YES}\n<think>or not", f"{YES}\n"),
     # tags that are spoken about in thoughts
     (f"<think>the <think> tag. {NO}</think>{YES}", YES),
@@ -102,6 +112,7 @@ KEPT = [
     f"First:\n{CODE}\nThen\n```\n<think>\nx\n</think>\n```\nDone", "Template:\n<think>\nx\n</think>\n",
     "text.split('</think>')[1]", "print('</think>')\nx = 1", 'x = f"{y}</think>"', 'if "</think>" in text:\n    pass',
     "[[ ## reasoning ## ]]\nThe end is </think>\n\n[[ ## label ## ]]\nYes",
+    f"[[ ## reasoning ## ]]\n<think>Hm.</think>\n{YES}", "Template:\n<think>\n{x}", "Use:\n<think>\nx\n</think>\nSo.",
     '{"reasoning": "Hm.</think>", "label": "Yes"}', '[\n"a\\n</think>"\n]', "</think",
 ]  # fmt: skip
 
