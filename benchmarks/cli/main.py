@@ -9,7 +9,7 @@ import sys
 from lbt_dspy.benchmarks.shared.signals import stops_as_interrupts
 from lbt_dspy.errors import LbTError
 
-COMMANDS = {"predict": "lbt_dspy.benchmarks.cli.predict", "compare": "lbt_dspy.benchmarks.cli.compare"}
+COMMANDS = {name: f"lbt_dspy.benchmarks.cli.{name}" for name in ("predict", "compare", "doctor")}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -44,6 +44,7 @@ more:
                              or to a method: --method m3 --help
   lbt predict --help         apply a compiled program to a file
   lbt compare --help         compare two runs
+  lbt doctor --help          is all there that a run needs? one call per model
 Exit codes: 0 done, 2 a mistake in the call, 3 budget spent (resumable), 1 else."""
 NARROW, WIDE = 80, 110
 """Columns of the help, at least and at most."""

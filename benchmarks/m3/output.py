@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lbt_dspy.benchmarks.m3.plan import call_costs, largest_plan
+from lbt_dspy.benchmarks.m3.plan import call_costs, cut_options, largest_plan
 from lbt_dspy.benchmarks.m3.report import plot_study, sections
 from lbt_dspy.benchmarks.m3.results import ORDER, coverage_of
 from lbt_dspy.benchmarks.m3.runs import Comparison, Runner, labels_of
@@ -232,6 +232,8 @@ def print_plan(runner: Runner, retries: int) -> None:
     lms = {engine_of(lm).name: lm for lm in (runner.teacher, *runner.students, *runner.trained.others())}
     out = print_calls(largest_plan(runner), lms, lambda role, lm: call_costs(runner, lm), retries)
     out.print("In m3-self the teacher is its own student: such calls are in a row of their own.")
+    for said in cut_options(runner):
+        out.print(said)
     if runner.settings.program is not None:
         out.print("Your program is taken to ask each of its predictors once in a run.")
     if not all(engine_of(lm).in_process for lm in lms.values()):

@@ -7,10 +7,11 @@ from collections import Counter
 import dspy
 
 from lbt_dspy.benchmarks.m3.runs import RANDOM_DRAWS, Runner
+from lbt_dspy.benchmarks.shared.words import spelt
 from lbt_dspy.exam.costs import Costs, costs_of_call
 from lbt_dspy.exam.render import Renderer, current_adapter
 from lbt_dspy.lms.user_lm import engine_of
-from lbt_dspy.teleprompters.exemplars.limits import limits_of
+from lbt_dspy.teleprompters.exemplars.limits import larger_than_data, limits_of
 
 Plan = Counter[tuple[str, str]]
 
@@ -48,3 +49,10 @@ def call_costs(runner: Runner, lm: dspy.LM) -> Costs:
     """Return about what one exam call costs, and the most it can cost; see `costs_of_call`."""
     renderer = Renderer(runner.trained.signature, current_adapter())
     return costs_of_call(renderer, lm, runner.data.train, shown=runner.settings.exemplars)
+
+
+def cut_options(runner: Runner) -> list[str]:
+    """Say which options ask for more than the data has."""
+    train = len(runner.data.train)
+    found = larger_than_data(runner.optimizer(0, runner.groups()[-1][1]), train, train)
+    return [f"{spelt(name)}{said.removeprefix(name)}." for name, said in found.items()]

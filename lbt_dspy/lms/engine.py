@@ -43,6 +43,8 @@ class Answer(NamedTuple):
     """Log-probabilities of its tokens, as `lbt_dspy.lms.logprobs.encode` writes them, where they were asked for."""
     reason: str | None = None
     """What the error was, or why there is no text."""
+    cached_tokens: int | None = None
+    """Input tokens that the provider had in its cache; `None`: it does not say."""
     beside: Mapping[str, Any] | None = None
     """What a server's message has beside its text, as OpenAI's chat API writes it: tool calls, thoughts."""
 

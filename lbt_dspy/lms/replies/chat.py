@@ -21,7 +21,7 @@ from lbt_dspy.lms.logprobs import encode
 from lbt_dspy.lms.redaction import scrub
 from lbt_dspy.lms.replies.finish import ERROR, finish_of
 from lbt_dspy.lms.replies.thoughts import answer_in, with_thoughts
-from lbt_dspy.lms.replies.usage import cost_of, tokens_of
+from lbt_dspy.lms.replies.usage import cached_of, cost_of, tokens_of
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks", "thought")
 """Where servers put thoughts beside the content; they say the same where there are several."""
@@ -48,7 +48,10 @@ def read_reply(body: Any, price: Priced | None) -> list[Answer]:
         answers = [_answer(choice) for choice in choices]
         tokens = tokens_of(body.get("usage"), wrote=any(answer.text for answer in answers))
         counted = tokens or (0, 0, 0)
-        answers[0] = answers[0]._replace(input_tokens=counted[0], output_tokens=counted[1], cost=cost_of(tokens, price))
+        answers[0] = answers[0]._replace(
+            input_tokens=counted[0], output_tokens=counted[1], cost=cost_of(tokens, price),
+            cached_tokens=cached_of(body.get("usage")),
+        )  # fmt: skip
     except (KeyError, TypeError, AttributeError, IndexError, OverflowError):
         said = body.get("message") or body.get("detail") or json.dumps(body, sort_keys=True, default=str)
         raise lm15.ProviderError(f"no chat completion: {str(said)[:SHOWN]}") from None

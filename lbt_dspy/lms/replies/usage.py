@@ -26,8 +26,7 @@ def tokens_of(usage: Any, *, wrote: bool) -> Tokens | None:
     prompt, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     if not prompt or output is None or (wrote and not output):
         return None
-    details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    cached = _cached(usage)
     if cached is not None and not 0 <= (-1 if _count(cached) is None else cached) <= prompt:
         return None
     return prompt, max(output, (_count(usage.get("total_tokens")) or 0) - prompt), int(cached or 0)
@@ -38,6 +37,16 @@ def cost_of(tokens: Tokens | None, price: Priced | None) -> float | None:
     if price is not None and price.free:
         return 0.0
     return None if tokens is None or price is None else price.of(*tokens)
+
+
+def cached_of(usage: Any) -> int | None:
+    """Return the tokens of the prompt that a provider says it had in its cache; `None`: it does not say."""
+    return _count(_cached(usage)) if isinstance(usage, Mapping) else None
+
+
+def _cached(usage: Mapping[str, Any]) -> Any:
+    details = usage.get("prompt_tokens_details")
+    return details.get("cached_tokens") if isinstance(details, Mapping) else None
 
 
 def _count(value: Any) -> int | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ from lbt_dspy.ledger.account import Account
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.ledger.own import OwnLedger
 from lbt_dspy.ledger.plan import CallPlan
+from lbt_dspy.lms.fleet.sections import warn_once
 from lbt_dspy.lms.user_lm import engine_of
 from lbt_dspy.signatures import declared_type
 from lbt_dspy.teleprompters.exemplars.checks import all_labels, check_data, check_golds, probabilities_wanted
@@ -41,7 +41,6 @@ from lbt_dspy.teleprompters.exemplars.searches.utility import utility_search
 from lbt_dspy.teleprompters.exemplars.task import Task
 from lbt_dspy.types import ExamProblem
 
-logger = logging.getLogger(__name__)
 POLICIES: Mapping[str, Callable[[Task], Found]] = {
     "beam": beam_search,
     "utility": utility_search,
@@ -215,7 +214,7 @@ class LbTExemplars(ExemplarOptions, Teleprompter):  # type: ignore[misc]
             candidates = list(trainset if valset is None else valset)
             for name, said in larger_than_data(self, len(trainset), len(candidates)).items():
                 if getattr(self, name) != getattr(ExemplarOptions, name):  # nobody asked for a default
-                    logger.warning(said)
+                    warn_once(said)
             whole = Selection(examples=candidates, shares=label_shares(context, candidates))
             task = Task(context=context, options=self, train=list(trainset), selection=whole, watch=watch)
             drawn = task.draw(candidates, self.selection_examples, "selection", 0)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lbt_dspy import Budget, BudgetSpentError, Journal, LbTExemplars, Ledger, UserError, classification
 from lbt_dspy.benchmarks.tasks.classification.data import load_data
 from lbt_dspy.lms.embedded import STUDENTS, embedded_lm
+from lbt_dspy.lms.fleet import sections
 from lbt_dspy.lms.roles import LMRoles
 from lbt_dspy.metrics import BinaryF1, MacroF1
 from lbt_dspy.sampling import stream
@@ -405,6 +406,7 @@ def test_unbalanced_draws_are_not_reweighted():
 
 
 def test_options_larger_than_the_data_are_said_and_defaults_are_not(program, examples, caplog):
+    sections._said.clear()
     program.set_lm(embedded_lm("embedded/teacher"))
     options = {"minibatch": 999, "pool": len(examples), "rounds": 1, "exemplars": 4, "draw": 5}
     optimizer = LbTExemplars(metric=METRIC, exam_students=[embedded_lm("embedded/words")], **options)
