@@ -11,6 +11,9 @@ from lbt_dspy.errors import LbTError
 
 COMMANDS = {name: f"lbt_dspy.benchmarks.cli.{name}" for name in ("predict", "compare", "doctor")}
 
+FLAGS = ("config", "client", "storage")
+"""Arguments of the library that are given to it as flags."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
@@ -23,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
                 return int(command.execute(words[1:]))
             return _run(words)
     except LbTError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {with_flag(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -31,6 +34,12 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def with_flag(message: str) -> str:
+    """Return what the library says of an argument, which it names first, as said of the flag of that name."""
+    first, space, rest = message.partition(" ")
+    return f"--{first}{space}{rest}" if first in FLAGS else message
 
 
 def _run(words: list[str]) -> int:

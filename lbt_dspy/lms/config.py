@@ -90,10 +90,10 @@ def read_config(path: str | Path, *, lenient: bool = False) -> LMConfig:
     Raises:
         UserError: The file is missing or no such YAML, or it names an environment variable that is not set.
     """
-    loaded, where = _loaded(path), f"--config {path}"
+    loaded, where = _loaded(path), f"config {path}"
     models = loaded.get("model_list") if isinstance(loaded, dict) else None
     if not isinstance(models, list) or not models:
-        raise UserError(f"--config {path} has no model_list with at least one model; see examples/litellm.yaml")
+        raise UserError(f"config {path} has no model_list with at least one model; see examples/litellm.yaml")
     check_sections(loaded, where)
     own = loaded.get("environment_variables") or {}
     if not isinstance(own, dict):
@@ -121,11 +121,11 @@ def _loaded(path: str | Path) -> Any:
     try:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"--config {path} cannot be read: {error.strerror}; give a LiteLLM YAML") from None
+        raise UserError(f"config {path} cannot be read: {error.strerror}; give a LiteLLM YAML") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = "" if where is None else f" in line {where.line + 1}"
-        raise UserError(f"--config {path} is no readable YAML{line}; see examples/litellm.yaml") from None
+        raise UserError(f"config {path} is no readable YAML{line}; see examples/litellm.yaml") from None
 
 
 def _section(loaded: Mapping[str, Any], name: str, where: str, environment: Environment) -> dict[str, Any]:

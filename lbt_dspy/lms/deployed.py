@@ -141,8 +141,8 @@ class DeployedEngine(ModelEngine):
         if kept is None:
             limit = self._assumed()
             warn_once(
-                f"{self.name} has no max_tokens: {limit:,} are sent, so that --max-cost holds; set max_tokens in the "
-                "--config YAML for another limit"
+                f"{self.name} has no max_tokens: {limit:,} are sent, so that max_cost holds; set max_tokens in its "
+                "LiteLLM YAML for another limit"
             )
             if len(self._limited) >= KEPT_LIMITS:
                 self._limited.clear()

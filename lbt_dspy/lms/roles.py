@@ -53,7 +53,7 @@ class LMRoles:
         check_choice("client", client, CLIENTS)
         self._client = client
         self._dry = dry
-        self._where = f"--config {config}"
+        self._where = f"config {config}"
         self._config = LMConfig() if config is None else read_config(config, lenient=dry)
         if self._config.fallbacks or self._config.aliases:
             from lbt_dspy.lms.litellm.routes import check_names
@@ -138,7 +138,7 @@ class LMRoles:
 
         reason = next(filter(None, map(why_not, group)), None) or _asks_litellm(name, self._config)
         if reason is not None and self._client == "lean":
-            raise UserError(f"--client lean cannot ask {name}: {reason}; leave --client out, or take litellm")
+            raise UserError(f"client lean cannot ask {name}: {reason}; leave it out, or take litellm")
         return reason is None
 
     def _deployments(self, name: str) -> list[Deployment]:
@@ -157,7 +157,7 @@ class LMRoles:
             if CREDENTIALS.search(addressed["url"]):
                 raise UserError(
                     f"the address of {CREDENTIALS.sub('', name)} holds a user and password, and names of models are "
-                    "written into run folders; put the address into a --config YAML, as api_base"
+                    "written into run folders; put the address into a LiteLLM YAML, as api_base"
                 )
             return [Deployment(name=name, params={"model": addressed["model"], "api_base": addressed["url"]})]
         bare = BARE_ADDRESS.match(name)

@@ -128,7 +128,7 @@ def test_a_limit_that_is_sent_for_the_gate_is_said_once_and_is_in_no_key(billed,
         ledger.close()
     assert sent == [{None}, set(), {4096}, set()]
     (said,) = [record.message for record in caplog.records]
-    assert said.startswith("a has no max_tokens: 4,096 are sent, so that --max-cost holds")
+    assert said.startswith("a has no max_tokens: 4,096 are sent, so that max_cost holds")
 
 
 def test_a_server_that_does_not_keep_max_tokens_is_named_and_expected_to_do_so_again(tmp_path, program, caplog):

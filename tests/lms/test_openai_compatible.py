@@ -212,7 +212,7 @@ def test_what_goes_through_which_client(params, more, why, tmp_path):
     if lean:
         assert isinstance(engine_of(LMRoles(path, client="lean").lms(["a"])[0]), OpenAICompatible)
     else:
-        with pytest.raises(UserError, match=f"--client lean cannot ask a: {why}; leave --client out"):
+        with pytest.raises(UserError, match=f"client lean cannot ask a: {why}; leave it out"):
             LMRoles(path, client="lean").lms(["a"])
 
 

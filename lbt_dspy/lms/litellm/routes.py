@@ -22,7 +22,7 @@ def exact(config: LMConfig, name: str) -> list[Deployment]:
     found = [d for d in config.deployments if d.name == meant]
     if found and "*" in meant:
         raise UserError(
-            f"{name} is a pattern of the --config YAML; name one of its models, with a name in place of the *"
+            f"{name} is a pattern of the LiteLLM YAML; name one of its models, with a name in place of the *"
         )
     if not found and meant != name:
         return [_renamed(d, name, str(d.params["model"])) for d in by_pattern(config, meant)]
@@ -56,7 +56,7 @@ def check_group(config: LMConfig, name: str) -> None:
     models += [d.name for d in config.deployments if name in (d.info.get("access_groups") or ())]
     if models:
         listed = ", ".join(dict.fromkeys(models))
-        raise UserError(f"{name} is a group of models in the --config YAML; name one of them: {listed}")
+        raise UserError(f"{name} is a group of models in the LiteLLM YAML; name one of them: {listed}")
 
 
 def fallbacks_of(config: LMConfig, kind: str, name: str) -> list[str]:

@@ -79,7 +79,7 @@ def check_extra() -> None:
     if missing:
         raise UserError(
             f"training needs {', '.join(missing)}: pip install 'lbt_dspy[dpo]'. Without it, export_only "
-            "(--export-only) writes the pairs for a trainer elsewhere"
+            "writes the pairs for a trainer elsewhere"
         )
 
 
