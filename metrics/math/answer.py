@@ -107,7 +107,8 @@ def _compare(expected: str, answer: str) -> Mark:
 
 
 def _bare(expected: str) -> str:
-    r"""Return the reference without a \boxed{} around it."""
+    r"""Return the reference without a \boxed{} around it, and without the solution before "####" (as GSM8K has it)."""
+    expected = expected.rpartition("####")[2].strip() or expected
     return final_answer(expected) or expected if "boxed" in expected else expected
 
 

@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+
+from lbt_dspy.metrics.math.dates import date_in
+from lbt_dspy.metrics.math.signs import spelled_out
+from lbt_dspy.metrics.math.wording import (
+    begins_with_cause,
+    reasoned_verdict,
+    with_changes,
+    without_cause,
+    without_reason,
+)
+from lbt_dspy.metrics.math.wrapping import unwrapped
 
 LONGEST_TEXT = 6_000
 """Characters that are read, from the end."""
@@ -45,7 +57,30 @@ _STATES = re.compile(
     re.IGNORECASE,
 )
 _CONCLUSION = re.compile(r"\b(?:therefore|thus|hence|so|total|finally|answer)\b|=", re.IGNORECASE)
-_NUMBER = re.compile(r"(?:-|\bnegative |(?<!\d )\bminus )?[$£€]?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*%)?|-?\.\d+")
+_NUMBER = re.compile(
+    r"(?:-|\bnegative |(?<!\d )\bminus )?[$£€]?(?:\d+ (?=\d+/\d))?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?"
+    r"(?:\s*[\u00d7*]\s*10)?"
+    r"(?:\s*\^\s*(?:\{-?\d+\}|-?\d+(?!\w)))?(?:\s*%)?|-?\.\d+"
+)
+_NOT_SO = re.compile(
+    r"(?:\b(?:not|never)|n['\u2019]t)\s+(?:true|correct|right|the case|say|claim|think|believe|mean)\b[^.\n]*$"
+    r"|\b(?:false|wrong|incorrect|untrue|impossible|unlikely|doubtful)\s+(?:that|to)\b[^.\n]*$"
+    r"|\b(?:false|wrong|incorrect)\s+$",
+    re.IGNORECASE,
+)
+_ONE_OF_TWO = re.compile(
+    r"([^\n.]{1,60}?),?\s+(or|and)\s+(?:else |maybe |perhaps |possibly )?(?:\w+ ){0,2}", re.IGNORECASE
+)
+_NAMED = re.compile(r"(\\?[a-zA-Z]+(?:_\{?\w+\}?)?)\s*=\s*[$({\[\\\s]*$")
+_SUBJECT = r"(?:(?:also|else|maybe|perhaps|possibly)\s+)?(?:[\w ]{0,20}?(?:=|\bis))?[\s$]*"
+_JOINT = re.compile(
+    rf"[ \t$]*|[\s$]*(?:[,;]?\s*(?:or|and)\b|[,;])[\s$]*{_SUBJECT}"
+    r"|[^.=\n]{1,40}?\b(?:or|and) (?!so |then |thus |hence |therefore )(?:[\w ]{0,30}(?:=|\bis))?[\s$]*"
+)
+_LAYOUT = re.compile(r"\\(?:text|mbox|textbf|mathrm)\s*\{([^{}]*)\}|\\(?:quad|qquad|[()\[\] ,;])()|[*_](?=[*_\s])()")
+_TEXT = re.compile(r"\\(?:text|mbox|textbf|textrm|mathrm)\s*\{([^{}]*)\}")
+_LABELLED = re.compile(r"[A-Z][a-z]+ \d+")
+_DETERMINER = re.compile(r"(?:the|an?|his|her|their|our|its|my|your|if|for|in|when)\b", re.IGNORECASE)
 _MATH = re.compile(r"(?<!\\)\$((?:\\\$|[^$\n])+)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE = re.compile(r"[a-z]{2,} .*\b(?:is|are)\b|[a-z)\d]\.\s+[A-Z]")
 _WORDY = re.compile(
@@ -59,7 +94,8 @@ def final_answer(text: str) -> str | None:
     A statement is a `\boxed{...}`, "the answer is ...", "A: ..." or "#### ...". Without one it is the value of the last
     sentence, provided that the text neither loops nor breaks off. Takes time linear in the text.
     """
-    text = text[-LONGEST_TEXT:].replace("\x00", "").replace("\x08oxed", "\\boxed").replace("\x0crac", "\\frac").strip()
+    text = unwrapped(spelled_out(text[-LONGEST_TEXT:]))
+    text = text.replace("\x00", "").replace("\x08oxed", "\\boxed").replace("\x0crac", "\\frac").strip()
     text = _CONFIDENCE.sub("", _SPACES.sub(r"\1\1", text))
     text = _CALCULATION.sub("", text) if "<<" in text else text
     answer = _stated(text)
@@ -84,7 +120,7 @@ def _stated(text: str) -> str | None:
     boxes = list(_BOX.finditer(text))
     statements = list(_STATEMENT.finditer(text))
     if boxes and (not statements or _end_of_box(text, boxes[-1].end()) > statements[-1].start()):
-        answer = _boxed(text, boxes[-1])
+        answer = _boxed_together(text, boxes)
         return GAVE_UP if "NO_SOLUTION" in text[boxes[-1].end() :] else answer
     for place, statement in enumerate(reversed(statements[-TRIED:])):
         rest = text[statement.end() :]
@@ -92,13 +128,37 @@ def _stated(text: str) -> str | None:
             return GAVE_UP
         answer = _statement(rest)
         if answer:
-            return answer
+            earlier = statements[-place - 2] if place + 2 <= len(statements) else None
+            return _in_context(text[: statement.start()], answer, earlier)
         if boxes and boxes[-1].start() > (statements[-place - 2].start() if place + 2 <= len(statements) else -1):
-            return _boxed(text, boxes[-1])
+            return _boxed_together(text, boxes)
     if not statements:
         return None
     before = text[: statements[0].start()]
     return _concluded(before[:-SHORT] + _LEADING_IN.sub("", before[-SHORT:]))
+
+
+def _in_context(text: str, answer: str, before: re.Match[str] | None) -> str:
+    """Return the answer of a statement, with what stands before it in its sentence: that it is none, or another one."""
+    if _NOT_SO.search(text[-SHORT:]):
+        return f"not {answer}"
+    other = before and _ONE_OF_TWO.fullmatch(text[before.end() :][-SHORT:])
+    return f"{other[1].strip()} {other[2]} {answer}" if other else answer
+
+
+def _boxed_together(text: str, boxes: list[re.Match[str]]) -> str:
+    """Return what the last box holds, together with those that its sentence joins to it."""
+    joined = [boxes[-1]]
+    for before, after in reversed(list(pairwise(boxes[-TRIED:]))):
+        between = text[_end_of_box(text, before.end()) + 1 : after.start()]
+        if not _JOINT.fullmatch(_LAYOUT.sub(r"\1", between)):
+            break
+        joined.insert(0, before)
+    answers = list(dict.fromkeys(_boxed(text, box) for box in joined))
+    names = [_NAMED.search(text[max(0, box.start() - SHORT) : box.start()]) for box in joined]
+    if len(answers) == len(names) > 1 and all(names):
+        answers = [f"{name[1]} = {answer}" for name, answer in zip(names, answers, strict=True) if name]
+    return ", ".join(answers)
 
 
 def _boxed(text: str, box: re.Match[str]) -> str:
@@ -109,8 +169,18 @@ def _boxed(text: str, box: re.Match[str]) -> str:
         return bare.group() if bare else ""
     end = _end_of_box(text, start)
     minus = re.search(r"(?:[=$(\[]|\bis|^)\s*-\s*$", text[max(0, box.start() - SHORT) : box.start()])
-    inside = text[start:end]
-    return ("-" if minus else "") + (of_sentence(inside) if _WORDY.match(inside) else inside)
+    return ("-" if minus else "") + _inside(text[start:end])
+
+
+def _inside(box: str) -> str:
+    statement = _STATEMENT.search(_TEXT.sub(r"\1", box))
+    if statement:
+        return _statement(statement.string[statement.end() :])
+    if _WORDY.match(box):
+        return _worded(box)
+    words = _TEXT.sub(r"\1", box)
+    head = without_reason(words)
+    return box if head == words or re.search(r"[\d\\=]", head) else head
 
 
 def _end_of_box(text: str, start: int) -> int:
@@ -130,9 +200,23 @@ def _statement(rest: str) -> str:
     if display:
         return display.group(2)
     first = _PLEASANTRY.sub("", _first_sentence(rest))
-    if first.endswith("?") or (len(rest) > len(first) + 1 and _WORDY.match(first) and not re.search(r"\d|\\", first)):
+    if not _WORDY.match(first) and not first.endswith("?"):
+        return first
+    rephrases = first.endswith("?") or (len(first.split()) > 3 and not re.search(r"\d|\\", first))
+    if rephrases and len(rest) > len(first) + 1 and without_reason(first) == first:
         return _concluded(rest[len(first) :].strip()) or first
-    return of_sentence(first) if _WORDY.match(first) else first
+    return _worded(first)
+
+
+def _worded(statement: str) -> str:
+    """Return the answer of a statement that begins with a word: a name, a verdict, a date, or the value it holds."""
+    if _LABELLED.fullmatch(statement):
+        return statement
+    head = without_reason(statement)
+    named = head != statement and not re.search(r"[\d\\=]", head)
+    if named and (begins_with_cause(statement[len(head) :]) or not _DETERMINER.match(head)):
+        return head
+    return of_sentence(statement)
 
 
 def _first_sentence(text: str) -> str:
@@ -165,17 +249,22 @@ def _concluded(text: str) -> str | None:
 
 def of_sentence(sentence: str) -> str:
     """Return the value that a sentence states: its last formula, or the number after its last "is" or "="."""
-    gave_up = giving_up(sentence)
-    if gave_up:
-        return gave_up
+    verdict = giving_up(sentence) or reasoned_verdict(sentence)
+    if verdict:
+        return verdict
+    sentence = without_cause(sentence)
     formulas = [m for m in _MATH.finditer(sentence) if _is_formula(m)]
     statements = list(_STATES.finditer(sentence))
     if statements and (not formulas or statements[-1].end() >= formulas[-1].end()):
-        return sentence[statements[-1].end() :]
+        return with_changes(sentence, statements[-1].end(), len(sentence))
     if formulas:
-        return str(next(filter(None, formulas[-1].groups())))
-    numbers = _NUMBER.findall(sentence)
-    return numbers[-1] if numbers else sentence
+        inside = str(next(filter(None, formulas[-1].groups())))
+        changed = with_changes(sentence, *formulas[-1].span())
+        return inside if changed == formulas[-1].group() else changed
+    numbers = list(_NUMBER.finditer(sentence))
+    if not numbers:
+        return sentence
+    return date_in(sentence, numbers[-1].start()) or with_changes(sentence, *numbers[-1].span())
 
 
 def _is_formula(match: re.Match[str]) -> bool:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 
+from lbt_dspy.metrics.math.dates import date
 from lbt_dspy.metrics.math.extract import giving_up
+from lbt_dspy.metrics.math.intervals import conditions, inequality
 from lbt_dspy.metrics.math.normal import number, plain, without_degrees
+from lbt_dspy.metrics.math.options import option
 from lbt_dspy.metrics.math.pool import KEPT_KEYS, LATE, fingerprint
 from lbt_dspy.metrics.math.split import CLOSE, OPEN, closing, deepest, listed, split
+from lbt_dspy.metrics.math.variables import apart, is_product
+from lbt_dspy.metrics.math.wording import changes, is_changed, leaves_open, without_tail
 from lbt_dspy.metrics.math.words import (
     AMOUNT,
     FUNCTIONS,
     in_base,
     key_of_words,
     named,
+    number_in_words,
     quantities,
     ratio,
     remainder,
@@ -25,7 +31,6 @@ from lbt_dspy.metrics.math.words import (
 
 DEEPEST = 12
 
-_LETTER = re.compile(r"\(?([A-H])(?:\)(?:\W.*)?|[.:]\s.*)?$|\(([a-h])\)$", re.DOTALL)
 _APPROXIMATE = re.compile(
     r"\\approx|\\simeq|\(?\s*(?:or|which is|i\.e\.)\s+(?:approximately|about|roughly|around)"
     r"|\(\s*(?:approx|about|rounded)|,\s*(?:approximately|about|if|so)\b|\b(?:where|when|which|since|because|for any)\b"
@@ -46,22 +51,23 @@ _UNIT = re.compile(
     r"|\s*(?<![a-zA-Z\\])(?:cm|mm|km|kgs?|mg|lbs?|oz|ft|in|mi|hrs?|mins?|secs?|mL|ml|mph|dollars?|cents?|USD|units?|sq|am|pm|a\.m|p\.m)\b"
     r"|(?<=\d)\s+[mgshL](?![a-zA-Z(])(?:\s*\^\s*\{?\d\}?)?$"
     rf"|(?<=\d)(?!(?:{FUNCTIONS}))(?=[a-z]*[aeiou])[a-z]{{4,}}"
-    rf"|(?<=\d)\s*\((?!(?:{FUNCTIONS})\b)[a-zA-Z][a-z -]{{2,}}\)$|(?<=\d)\s*m/(?:s|min|h)\b"
+    rf"|(?<=\d)\s*\((?!(?:{FUNCTIONS})\b)[a-zA-Z][a-z -]{{2,}}\)$|(?<=\d)\s*m/(?:s|min|h)\b|(?<=\d)\s+times$"
 )
-_COUNTED = re.compile(rf"({AMOUNT})\s*(?:/\s*|\ba?\s+|-)(?!(?:{FUNCTIONS})\b)[a-zA-Z]{{2,}}|({AMOUNT})[A-Z][a-z]\b")
+_COUNTED = re.compile(
+    rf"({AMOUNT})\s*(?:/\s*|\ba?\s+|-)(?!(?:{FUNCTIONS})\b)([a-zA-Z]{{2,}})|({AMOUNT})(?:[KMGT][bB]|Hz|Pa|Wh|Ah)\b"
+)
 _COMPOUND = re.compile(r".*\bremainder\b|\D*?[a-z]{2,},?\s+(?:and\s+)?[\d.]+\s*[a-z]{2,}", re.IGNORECASE)
 _ASSIGNED = re.compile(r"([a-zA-Z]+|\\[a-z]+)\s*=([^=]+)")
+_LABELLED = re.compile(r"[A-Z][a-z]{2,} \d+")
 _BUILDER = re.compile(
     r"^\s*([a-zA-Z])\s*(?:\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\mid(?![a-z])|:|\|)\s*(?=\1\b|.*[<>]|.*\\[lgn]e)"
 )
-_VARIABLE = re.compile(r"[a-zA-Z]|\\[a-z]+")
-_SIDES = re.compile(r"\\le(?![a-z])|\\ge(?![a-z])|<|>")
 
 
 @lru_cache(maxsize=KEPT_KEYS)
 def key_of(answer: str) -> str | None:
     """Return the key of an answer, `None` when it says nothing; it begins with `LATE` when that took too long."""
-    text = plain(answer)
+    text = apart(plain(answer))
     if not re.search(r"\w|\\", text):
         return None
     return _key(text) if deepest(text) <= DEEPEST else LATE + text
@@ -72,11 +78,11 @@ def equation(text: str) -> str | None:
     sides = split(plain(text), "=")
     if len(sides) != 2 or len(set(re.findall(r"(?<![a-zA-Z\\])[xyz]", text))) < 2:
         return None
-    values = re.search(r"\[(.*); (.*)\]", fingerprint(f"({sides[0]})-({sides[1]})"))
-    if values is None:
+    found = re.search(r"\[(.*)\]", fingerprint(f"({sides[0]})-({sides[1]})"))
+    if found is None:
         return None
-    swap = values[1].startswith("-")
-    return "equation " + "; ".join(_negative(value) if swap else value for value in values.groups())
+    values = found[1].split("; ")
+    return "equation " + "; ".join(map(_negative, values) if values[0].startswith("-") else values)
 
 
 def _negative(value: str) -> str:
@@ -95,23 +101,20 @@ def _key(text: str) -> str:
     gave_up = giving_up(text)
     if gave_up:
         return gave_up
-    letter = _LETTER.match(text)
-    if letter:
-        return f"({(letter[1] or letter[2]).upper()})"
-    return _of_parts(text)
+    return option(text) or date(text) or (key_of_words(text) if is_changed(text) else _of_parts(text))
 
 
 def _of_parts(text: str) -> str:
-    several = quantities(text) or scaled(text)
-    if several:
-        return several if isinstance(several, str) else str(several[1])
-    counted = _COUNTED.match(text)
-    if counted and not re.search(r"\d|[=\\]", text[counted.end() :]):
-        return str(number(counted[1] or counted[2]))
+    told = number_in_words(text) or quantities(text) or _of_amount(text)
+    if told:
+        return told
     exact, rounded = _exact(text)
     if exact != text:
         key = _key(exact)
         return _key(rounded) if re.search(r"\d", rounded) and key.startswith(("unworked", '"')) else key
+    at_once = conditions(text, _key)
+    if at_once:
+        return at_once
     text = _MEMBER.sub("", text)
     compound = _COMPOUND.match(text)
     items = [text] if compound else listed(text)
@@ -121,11 +124,22 @@ def _of_parts(text: str) -> str:
         return _of_chain(text)
     if r"\pm" in text and not text.startswith("\\begin"):
         return _of_set([_sum(text, "+"), _sum(text, "-")], text)
-    for shape in (_matrix, _bracketed, _inequality, in_base, named, time_of_day, ratio, remainder):
+    for shape in (_matrix, _bracketed, partial(inequality, key=_key), in_base, named, time_of_day, ratio, remainder):
         shaped = shape(text)
         if shaped is not None:
             return shaped
     return key_of_words(text) if compound else _of_value(text)
+
+
+def _of_amount(text: str) -> str | None:
+    """Return the key of "3 million dollars" and "5 apples"; of "Day 5" and "72 dozen" as they are."""
+    scale, counted = scaled(text), _COUNTED.match(text)
+    if scale or _LABELLED.fullmatch(text):
+        return str(scale[1]) if scale else key_of_words(text)
+    if not counted or re.search(r"\d|[=\\]", text[counted.end() :]) or is_product(counted[2] or ""):
+        return None
+    amount = counted[1] or counted[3]
+    return key_of_words(text) if changes(text[len(amount) :]) else str(number(amount))
 
 
 def _of_point(items: list[str], text: str) -> str | None:
@@ -149,10 +163,15 @@ def _sum(text: str, sign: str) -> str:
 def _exact(text: str) -> tuple[str, str]:
     """Return what is given as exact, and what follows: an approximation, or an explanation."""
     text = _SIMPLIFIED.sub("", text)
+    value = without_tail(text)
+    if value != text and not _key(value).startswith('"'):
+        return value, ""
     after = _APPROXIMATE.search(text)
     if after is None:
         return text, ""
     before, rest = text[: after.start()].strip(" ,("), text[after.end() :]
+    if leaves_open(rest) and not re.match(r"\s*\d", rest) and "approx" not in after.group():
+        return text, ""
     exact = re.search(r"\d|\\[a-z]", before) or (before and not re.search(r"\d", rest))
     return (before, rest) if exact else (rest, "")
 
@@ -243,43 +262,30 @@ def _bracketed(text: str) -> str | None:
     return late or ("(" if vector else text[0]) + ", ".join(keys) + (")" if vector else text[-1])
 
 
-def _inequality(text: str) -> str | None:
-    """Return the interval that an inequality of one variable is, and the two where it may not be a number."""
-    other = re.fullmatch(r"[a-zA-Z]\s*\\ne(?![a-z])([^=<>\\]*)|\\mathbb\s*\{?R\}?\s*(?:\\setminus|-)\s*«([^»]*)»", text)
-    hole = other and number(other[1] or other[2] or "")
-    if hole is not None:
-        return f"{{(-oo, {hole}) | ({hole}, oo)}}"
-    signs = _SIDES.findall(text)
-    sides = [side.strip() for side in _SIDES.split(text)]
-    if len(signs) not in (1, 2):
-        return None
-    if len(signs) == 1:
-        if _VARIABLE.fullmatch(sides[1]):
-            sides, signs = sides[::-1], [{"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}[signs[0]]]
-        if not _VARIABLE.fullmatch(sides[0]):
-            return None
-        closed = "[]" if "\\" in signs[0] else "()"
-        below = signs[0] in ("<", r"\le")
-        return f"(-oo, {_key(sides[1])}{closed[1]}" if below else f"{closed[0]}{_key(sides[1])}, oo)"
-    if signs[0] in (">", r"\ge"):
-        sides, signs = sides[::-1], [{">": "<", r"\ge": r"\le"}.get(s, s) for s in signs[::-1]]
-    if not _VARIABLE.fullmatch(sides[1]) or not set(signs) <= {"<", r"\le"}:
-        return None
-    return f"{'(['['e' in signs[0]]}{_key(sides[0])}, {_key(sides[2])}{')]'['e' in signs[1]]}"
-
-
 def _of_value(text: str) -> str:
     """Return the key of one value, without its unit."""
     text = without_degrees(text)
     lead = re.match(AMOUNT, text)
-    unit = _UNIT.search(text)
+    unit = next((unit for unit in _UNIT.finditer(text) if not is_product(_letters(unit.group()))), None)
     if unit and unit.start() and re.search(r"[\d)}]|\\pi|^[a-z]\b", text[: unit.start()]):
-        return _key(text[: unit.start()])
+        return (
+            key_of_words(text) if changes(text[lead.end() if lead else unit.start() :]) else _key(text[: unit.start()])
+        )
     value = number(text)
     if value is not None:
         return str(value)
-    if lead and number(lead.group()) is not None and re.match(r"\s*%", text[lead.end() :]):
+    if (
+        lead
+        and number(lead.group()) is not None
+        and re.match(r"\s*%", text[lead.end() :])
+        and not changes(text[lead.end() :])
+    ):
         return str(number(lead.group()))
     if re.search(r"[A-Za-z]{3,}", re.sub(rf"\\[A-Za-z]+|\b(?:{FUNCTIONS})\b", "", text)) and not re.search(r"\d", text):
         return key_of_words(text)
-    return fingerprint(text) if re.search(r"\d|\\|^[a-zA-Z]\b|[+*/^-]|^[a-z]{2}$", text) else key_of_words(text)
+    return fingerprint(text) if re.search(r"\d|\\|^[a-zA-Z]\b|[+*/^|-]|^[a-z]{2}$", text) else key_of_words(text)
+
+
+def _letters(unit: str) -> str:
+    found = re.search(r"[a-zA-Z]+", unit)
+    return found.group() if found else ""

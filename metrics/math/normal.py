@@ -3,46 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from fractions import Fraction
 
-_SIGNS = {
-    "\N{GREEK SMALL LETTER PI}": r"\pi ",
-    "\N{GREEK SMALL LETTER THETA}": r"\theta ",
-    "\N{INFINITY}": r"\infty ",
-    "\N{MULTIPLICATION SIGN}": r"\times ",
-    "\N{DIVISION SIGN}": "/",
-    "\N{FRACTION SLASH}": "/",
-    "\N{MINUS SIGN}": "-",
-    "\N{EN DASH}": "-",
-    "\N{MIDDLE DOT}": r"\cdot ",
-    "\N{DOT OPERATOR}": r"\cdot ",
-    "\N{ASTERISK OPERATOR}": "*",
-    "\N{RATIO}": ":",
-    "\N{HYPHEN}": "-",
-    "\N{NON-BREAKING HYPHEN}": "-",
-    "\N{EMPTY SET}": r"\emptyset ",
-    "\N{DOUBLE-STRUCK CAPITAL R}": r"\mathbb{R}",
-    "\N{MATHEMATICAL LEFT ANGLE BRACKET}": r"\langle ",
-    "\N{MATHEMATICAL RIGHT ANGLE BRACKET}": r"\rangle ",
-    "\N{MASCULINE ORDINAL INDICATOR}": r"^\circ",
-    "\N{LESS-THAN OR EQUAL TO}": r"\le ",
-    "\N{GREATER-THAN OR EQUAL TO}": r"\ge ",
-    "\N{NOT EQUAL TO}": r"\ne ",
-    "\N{ALMOST EQUAL TO}": r"\approx ",
-    "\N{PLUS-MINUS SIGN}": r"\pm ",
-    "\N{UNION}": r"\cup ",
-    "\N{ELEMENT OF}": r"\in ",
-    "\N{DEGREE SIGN}": r"^\circ",
-    "\N{EURO SIGN}": "$",
-    "\N{POUND SIGN}": "$",
-    "\N{CENT SIGN}": " cents",
-    "\N{LEFT DOUBLE QUOTATION MARK}": '"',
-    "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
-    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
-    **{sign: f"^{unicodedata.digit(sign)}" for sign in "\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"},
-    **{sign: f" {unicodedata.normalize('NFKC', sign)}" for sign in "\u00bc\u00bd\u00be\u2153\u2154"},
-}
+from lbt_dspy.metrics.math.signs import ascii_of
+from lbt_dspy.metrics.math.split import closing
+
 _BRACED = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
 _TEXT = re.compile(
     r"\\(?:text|mbox|textbf|textit|textrm|textsf|texttt|textnormal|emph|underline|framebox|fbox|boldsymbol|bm"
@@ -77,19 +42,30 @@ _RULES = [
         (r"\\[()\[\]]", " "),
         (r"\\\$|\$", " "),
         (r"\\%", "%"),
-        (r"\\[dt]frac", r"\\frac"),
+        (r"\\(?:[dtcsx]|nice)frac", r"\\frac"),
         (r"\\(?:geq|geqslant)(?![a-z])", r"\\ge "),
         (r"\\(?:leq|leqslant)(?![a-z])", r"\\le "),
         (r"\\neq(?![a-z])|\\not\s*=", r"\\ne "),
         (r"^\s*(?:<|\\langle)(.*,.*)(?:>|\\rangle)\s*$", r"(\1)"),
         (r"<=", r"\\le "),
         (r">=", r"\\ge "),
-        (r"\*\*(?=\d|\()", "^"),
+        (r"\*\*(?=[-+]?\s*\d|\()|(?<=[\w)}])\s*\*\*\s*(?=[-+]?\w)", "^"),
         (r"\*\*+|`|\"", " "),
         (r"\\rightarrow|\\to(?![a-z])", "="),
         (r"«\s*»|\\varnothing(?![a-z])", r"\\emptyset "),
     ]
 ]
+_COMMANDS = [
+    (re.compile(pattern), to)
+    for pattern, to in [
+        (r"\\[dt]binom", r"\\binom"),
+        (r"\\num\s*\{([^{}]*)\}", r" \1 "),
+        (r"\\(?:SI|qty)\s*\{([^{}]*)\}\s*\{\\?([^{}]*)\}", r" \1 \2 "),
+        (r"\\(?:land|wedge)(?![a-z])", " and "),
+        (r"\\(?:lor|vee)(?![a-z])", " or "),
+    ]
+]
+_ROOT_IN_WORDS = re.compile(r"\b(?:the )?(?:(?:positive|principal) )?(square |cube )?root (?:of )?(\d+)\b")
 _SIMPLE_FRACTION = re.compile(r"\\frac\{\s*(-?\d+)\s*\}\{\s*(-?\d+)\s*\}")
 _NUMBER = re.compile(r"([-+]?)\s*(\d{1,3}(?:[, ]\d{3})+|\d+)?(\.\d+)?(?:[eE]([-+]?\d{1,2}))?$")
 _SLASHED = re.compile(r"([-+]?)\(?\s*(-?[\d.,]+)\s*\)?\s*/\s*\(?\s*(-?[\d.,]+)\s*\)?$")
@@ -98,7 +74,10 @@ _DEGREES = re.compile(
     r"\s*(?:\^\s*\{?\s*\\circ\s*\}?(?:\s*[CF])?|\bdegrees?\b(?:\s+(?:celsius|fahrenheit))?)\s*$", re.IGNORECASE
 )
 _RECURRING = re.compile(r"(?<![\d.])(\d{0,9})\.(\d{0,9})\\(?:overline|bar|dot)\s*(?:\{(\d{1,9})\}|(\d))(?!\d)")
-_EXPONENT_OF_DIGITS = re.compile(r"\^(\d{2,})")
+_BARE_EXPONENT = re.compile(r"\^\s*([-+]\s*(?:\d+(?:\.\d+)?|[a-zA-Z](?![a-zA-Z])|\\[a-z]+(?![a-z{]))|\d+\.\d+|\d{2,})")
+_CALLED = re.compile(r"(?<![a-zA-Z])\\?(sqrt|cbrt|exp)\s*(\[3\])?\s*\(")
+_CALLS = {"sqrt": r"\sqrt", "cbrt": r"\sqrt[3]", "exp": "e^"}
+_COMPLEX = re.compile(r"(?:[-+*/().\d\s{}j]|\\?(?:frac|sqrt|pi|cdot|times)(?![a-z]))+")
 LONGEST_NUMBER = 400
 """Characters; longer ones are no answer to anything."""
 
@@ -106,7 +85,7 @@ LONGEST_NUMBER = 400
 def plain(answer: str) -> str:
     """Return the answer without typesetting: ASCII where there is an ASCII sign, one backslash, braced arguments."""
     if not answer.isascii():
-        answer = _ascii(answer)
+        answer = ascii_of(answer)
     if "\\begin" in answer:
         answer = re.sub(r"\\\\\s*(?=[-\d.(])|\\\\(?!\w)", r"\\cr ", answer)
     for _ in range(2):
@@ -114,21 +93,39 @@ def plain(answer: str) -> str:
     for pattern, to in _DECORATIONS:
         answer = pattern.sub(to, answer)
     answer = re.sub(r"\\lbrace(?![a-z])|\\\{", "«", re.sub(r"\\rbrace(?![a-z])|\\\}", "»", answer))
-    for pattern, to in _RULES:
+    for pattern, to in _RULES + _COMMANDS if "\\" in answer else _RULES:
         answer = pattern.sub(to, answer)
+    if "root" in answer:
+        answer = _ROOT_IN_WORDS.sub(lambda m: rf"\sqrt{'[3]' if m[1] == 'cube ' else ''}{{{m[2]}}}", answer)
     answer = _RECURRING.sub(_as_fraction, answer)
     answer = re.sub(r"\\frac\s*(\d)\s*(?=[\d{])", r"\\frac{\1}", answer)
     answer = re.sub(r"(\\frac\s*\{[^{}]*\})\s*(\d)", r"\1{\2}", answer)
     answer = re.sub(r"\\sqrt\s*(\d)", r"\\sqrt{\1}", answer)
-    answer = _EXPONENT_OF_DIGITS.sub(r"^{\1}", re.sub(r"\\frac\s+\{", r"\\frac{", answer))
+    answer = _BARE_EXPONENT.sub(r"^{\1}", re.sub(r"\\frac\s+\{", r"\\frac{", answer))
+    answer = _imaginary(_called(answer))
     return " ".join(answer.split()).lstrip(" ,;:'*").rstrip(" .,;:'*")
 
 
-def _ascii(answer: str) -> str:
-    answer = re.sub("\N{SQUARE ROOT}\\s*\\(", "sqrt(", answer)
-    answer = re.sub("\N{SQUARE ROOT}\\s*([\\w.]+|\\{[^{}]*\\})", r"\\sqrt{\1}", answer)
-    answer = unicodedata.normalize("NFKC", "".join(_SIGNS.get(sign, sign) for sign in answer))
-    return "".join(_SIGNS.get(sign) or str(unicodedata.decimal(sign, sign)) for sign in answer)
+def _called(answer: str) -> str:
+    r"""Return the answer with \sqrt{5} for sqrt(5), and e^{7} for exp(7)."""
+    call = _CALLED.search(answer)
+    while call:
+        end = closing(answer[call.end() - 1 :])
+        if end < 0:
+            return answer
+        inside, rest = answer[call.end() : call.end() - 1 + end], answer[call.end() + end :]
+        answer = f"{answer[: call.start()]}{_CALLS[call[1]]}{call[2] or ''}{{{inside}}}{rest}"
+        call = _CALLED.search(answer)
+    return answer
+
+
+def _imaginary(answer: str) -> str:
+    """Return the answer with i for the imaginary unit of engineers, j, where nothing else is unknown."""
+    return (
+        re.sub(r"j(?![a-z])", "i", answer)
+        if "j" in answer and _COMPLEX.fullmatch(answer) and re.search(r"\d", answer)
+        else answer
+    )
 
 
 def _as_fraction(decimal: re.Match[str]) -> str:

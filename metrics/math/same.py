@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from lbt_dspy.metrics.math.key import key_of
 from lbt_dspy.metrics.math.normal import number, plain
+from lbt_dspy.metrics.math.options import OPTIONS, options_in
+from lbt_dspy.metrics.math.wording import is_denied
 from lbt_dspy.metrics.math.words import other_units, scaled, time_of_day
 
 
@@ -88,20 +90,54 @@ def _with_unit(gold: Side, answer: Side) -> bool:
 
 
 def _same_words(gold: Side, answer: Side) -> bool:
-    """A name or word may stand first or last in a sentence."""
-    if not gold.key.startswith('"') or not answer.key.startswith('"'):
+    """A name or word may stand first or last in a sentence that does not deny it, or name another."""
+    if not gold.key.startswith('"'):
         return False
-    word, sentence = re.escape(gold.key.strip('"')), answer.key.strip('"')
-    first = re.match(rf"{word}(?!\w)(?! (?:or|and)\b)", sentence)
-    return first is not None or re.search(rf"(?<!\bnot)(?<!\bor)(?<!\bnor)(?<!\band) {word}$", sentence) is not None
+    word, sentence = gold.key.strip('"'), " ".join(answer.plain.casefold().split())
+    found = re.match(rf"{re.escape(word)}(?!\w)", sentence) or re.search(rf"(?<![\w-]){re.escape(word)}\W*$", sentence)
+    if found is None or (answer.key.startswith("date ") and not word.endswith("day")):
+        return False
+    before, after = sentence[: found.start()], sentence[found.end() :]
+    listed = re.match(r",\s*[\w-]+(?:,|$)", after) or re.search(
+        r"(?<!so)(?<!thus)(?<!therefore)(?<!hence),\s*$", before
+    )
+    return not listed and not is_denied(f"{before} {after}")
 
 
 def _same_letter(gold: Side, answer: Side) -> bool:
+    """An option may be a small letter, or stand in brackets at the end."""
+    if not re.fullmatch(rf"\([{OPTIONS}]\)", gold.key):
+        return False
+    text = re.sub(rf"\bnot (?:option )?\([{OPTIONS}]\),?(?: but\b)?", "", answer.plain)
+    named = options_in(text) == [gold.key] and text.endswith(gold.key)
+    return answer.plain.strip("()") == gold.key[1].lower() or (named and not is_denied(text))
+
+
+def _same_day(gold: Side, answer: Side) -> bool:
+    """A date may have its year where the reference has none."""
+    return gold.key.startswith("date -") and answer.key.startswith("date ") and answer.key.endswith(gold.key[5:])
+
+
+def _labelled(gold: Side, answer: Side) -> bool:
+    """A number may have a word before it: "Day 5"."""
+    label = re.fullmatch(r"[A-Z][a-z]+ (\d+)", answer.plain)
+    return label is not None and answer.key.startswith('"') and label[1] == gold.key and not is_denied(answer.plain)
+
+
+def _in_lakhs(gold: Side, answer: Side) -> bool:
+    """12,50,000 is 1,250,000 in India, and may be a list of three."""
+    grouped = _LAKHS.search(answer.plain)
     return (
-        re.fullmatch(r"\([A-H]\)", gold.key) is not None
-        and re.search(rf"(?<!\w){re.escape(gold.key)}$", answer.plain) is not None
+        grouped is not None
+        and number(gold.key) is not None
+        and key_of(_LAKHS.sub(_ungrouped, answer.plain)) == gold.key
     )
 
 
-_SAYS_MORE = (_with_unit, _same_words, _same_letter)
-_EITHER_WAY = (_without_base, _as_percentage, _without_scale, _at_some_time, _unbracketed)
+def _ungrouped(grouped: re.Match[str]) -> str:
+    return grouped.group().replace(",", "")
+
+
+_LAKHS = re.compile(r"(?<![\d,])\d{1,2}(?:,\d{2})+,\d{3}(?![\d,]*\d)")
+_SAYS_MORE = (_with_unit, _same_words, _same_letter, _same_day, _labelled)
+_EITHER_WAY = (_in_lakhs, _without_base, _as_percentage, _without_scale, _at_some_time, _unbracketed)

@@ -24,6 +24,15 @@ _NUMBERS = (
     | {f"{name} {one}": 10 * t + o for t, name in enumerate(_TENS, 2) for o, one in enumerate(_ONES[1:10], 1)}
     | {"one hundred": 100, "one thousand": 1000, "one million": 10**6}
 )
+_SMALL = {name: value for value, name in enumerate(_ONES)} | {name: 10 * tens for tens, name in enumerate(_TENS, 2)}
+_PARTS = {
+    name + plural: parts
+    for parts, names in enumerate(("half", "third", "quarter fourth", *_ORDINALS[4:]), 2)
+    for name in names.split()
+    for plural in ("", "s")
+} | {"halves": 2}
+_ARTICLES = frozenset(("a", "an", "and", "minus", "negative"))
+_NUMBER_WORDS = frozenset(("hundred", "thousand", "million", "billion", *_ARTICLES, *_SMALL, *_PARTS))
 _SYNONYMS = {"dne": "does not exist"}
 _EMPTY = re.compile(r"(?:the )?(?:empty|null) set|\\emptyset", re.IGNORECASE)
 _EVERY_NUMBER = re.compile(
@@ -37,6 +46,7 @@ _REMAINDER = re.compile(r"(\d+),?\s*(?:with )?(?:an? )?(?:R|r|rem|remainder)(?: 
 _SCALED = re.compile(rf"({AMOUNT})\s*(hundred|thousand|million|billion|trillion)\b")
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _QUANTITY = re.compile(rf"({AMOUNT})\s*(?!(?:{FUNCTIONS}|of|on|at|by|is|to|per|for|from|with)\b)([a-zA-Z]{{2,}})\.?")
+
 _UNITS = {
     "length": "mm millimeter millimetre|cm centimeter centimetre|m meter metre|km kilometer kilometre"
     "|inch inches in|ft foot feet|yd yard|mi mile",
@@ -52,10 +62,50 @@ _KINDS = {
     for name in names.split()
 }
 _UNIT = re.compile(
-    r"[\d)}]\s*(?:(?:square|cubic|sq|cu)\b\.?\s*)?("
+    r"[\d)}]\s*(?:(?P<before>square|cubic|sq|cu)\b\.?\s*)?(?P<unit>"
     + "|".join(sorted(_KINDS, key=len, reverse=True))
-    + r")s?\b(?=\s*[\^.)/]|\s+per\b|\s*$)"
+    + r")s?\b(?:\.?\s*(?:\^\s*\{?\s*(?P<power>\d)|(?P<after>squared|cubed))|(?=\s*[.)/]|\s+per\b|\s*$))"
 )
+_POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
+
+
+def number_in_words(text: str) -> str | None:
+    """Return the key of "one half", "two and a half", "one hundred and five", "minus two thirds"; `None` for others."""
+    words = re.split(r"[\s-]+", text.casefold().strip())
+    if not _NUMBER_WORDS.issuperset(words) or _ARTICLES.issuperset(words):
+        return None
+    sign = -1 if words[0] in ("minus", "negative") else 1
+    whole, _, part = " ".join(words[sign < 0 :]).rpartition(" and ")
+    if part.rpartition(" ")[2] in _PARTS:
+        share = _share(part)
+        total = _whole(whole.split()) if whole else Fraction(0)
+    else:
+        share, total = Fraction(0), _whole(words[sign < 0 :])
+    return None if share is None or total is None else str(sign * (total + share))
+
+
+def _share(words: str) -> Fraction | None:
+    """Return the value of "two thirds", "a half", "half"."""
+    count, _, part = words.rpartition(" ")
+    many = Fraction(1) if count in ("", "a", "an") else _whole(count.split())
+    return None if many is None or (not count and part != "half") else many / _PARTS[part]
+
+
+def _whole(words: list[str]) -> Fraction | None:
+    """Return the value of "one hundred and five"; `None` for what is no whole number."""
+    total = group = 0
+    for word in words:
+        if word in _SMALL:
+            if group % 10 or (group % 100 and _SMALL[word] >= 10):
+                return None
+            group += _SMALL[word]
+        elif word == "hundred":
+            group = (group or 1) * 100
+        elif word in _SCALES:
+            total, group = total + (group or 1) * _SCALES[word], 0
+        elif word != "and" or not total + group:
+            return None
+    return Fraction(total + group) if words and words[-1] != "and" else None
 
 
 def key_of_words(words: str) -> str:
@@ -124,10 +174,7 @@ def quantities(text: str) -> str | None:
     """Return the key of "2 feet 3 inches" and the like: two or more quantities in as many units."""
     found = _QUANTITY.findall(text)
     between = _QUANTITY.sub("", text).replace("and", "").strip(" ,")
-    units = [
-        _KINDS.get(unit, _KINDS.get(unit.removesuffix("s"), ("", unit.lower().removesuffix("s"))))[1]
-        for _, unit in found
-    ]
+    units = [unit_named(unit) for _, unit in found]
     if len(found) < 2 or between or len(set(units)) < len(units):
         return None
     return (
@@ -138,11 +185,21 @@ def quantities(text: str) -> str | None:
 
 
 def other_units(text: str, other: str) -> bool:
-    """Whether both texts have a unit, of one kind and not the same: 5 cm and 5 m; powers are not compared."""
-    (kind, unit), (other_kind, other_unit) = _unit(text), _unit(other)
+    """Whether both texts have a unit, of one kind and not the same: 5 cm and 5 m, 5 cm and 5 cm^2."""
+    (kind, *unit), (other_kind, *other_unit) = _unit(text), _unit(other)
     return bool(kind) and kind == other_kind and unit != other_unit
 
 
-def _unit(text: str) -> tuple[str, str]:
-    unit = _UNIT.search(text)
-    return _KINDS[unit[1]] if unit else ("", "")
+def unit_named(name: str) -> str:
+    """Return the first of the names of a unit, or the name itself in the singular."""
+    one = name.removesuffix("s")
+    return _KINDS.get(name, _KINDS.get(one, ("", one.lower())))[1]
+
+
+def _unit(text: str) -> tuple[str, str, int]:
+    """Return kind, name and power of the first unit."""
+    found = _UNIT.search(text)
+    if not found:
+        return "", "", 0
+    power = int(found["power"] or 0) or _POWERS.get(found["before"] or found["after"] or "", 1)
+    return (*_KINDS[found["unit"]], power)

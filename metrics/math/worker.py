@@ -20,14 +20,21 @@ from typing import Any
 
 CPU_SECONDS = 0.3
 MEMORY = 2 << 30
-DIGITS = 40
-KEPT = 15
+DIGITS = 130
+KEPT = 100
+"""Digits that are worked out, and that count: e^{-100} + 1 is not 1."""
+MOST_DIGITS = 1000
+SHOWN = 15
+ROUNDING = Fraction(1, 10**110)
+"""More than what is left, of values at points, where all cancels."""
 WARMING = (
     r"\frac{x+1}{2} \cdot \sqrt{2} + \tan 3",
     r"-\frac{19\pi}{6}",
     "2-3i",
     "5x^2y(a+18)",
     r"(x-3)/2-\frac{\sqrt{3}}{3}",
+    r"\pi(r_{00}^2-r^2)+\frac{r_{00}}{x_1}|x-1|",
+    r"t_{00}-e^{-t}",
 )
 """Worked out at the start, so that each fork inherits the tables of the parser."""
 
@@ -36,7 +43,8 @@ def fingerprint(latex: str) -> str | None:
     """Return a text that is equal for equal expressions in like form, `None` when this is no expression.
 
     A rational number is "p/q", any other number its digits; an expression in variables is its values at two fixed
-    points. What is left to be worked out ("3 * 4 + 1", or a tangent in a sum) is marked, as it is another form.
+    points, and at more where it is not of one piece (|x|). What is left to be worked out ("3 * 4 + 1", or a tangent in
+    a sum) is marked, as it is another form.
     """
     expression = _parse(latex)
     if expression is None:
@@ -49,8 +57,13 @@ def fingerprint(latex: str) -> str | None:
         | {decimal: sympy.Rational(str(decimal)) for decimal in expression.atoms(sympy.Float)}
     )
     if symbols:
-        values = [_digits(exact.xreplace({s: _point(s.name, n) for s in symbols})) for n in (0, 1)]
-        return None if None in values else f"{_shape(expression)}[{'; '.join(map(str, values))}]"
+        values = [_digits(exact.xreplace({s: _point(s.name, n) for s in symbols}), ROUNDING) for n in (0, 1)]
+        if None in values:
+            return None
+        if _is_of_pieces(exact):
+            far = [{s: _far_point(s.name, n) for s in symbols} for n in range(len(_SPREAD))]
+            values += [_digits(exact.xreplace(points), ROUNDING) for points in far]
+        return f"{_shape(expression)}[{'; '.join(map(str, values))}]"
     worked = exact.doit()
     value = str(worked) if worked.is_Rational else _digits(exact)
     return None if value is None else f"{_form(expression, value)}{value}"
@@ -67,39 +80,79 @@ def _parse(latex: str) -> Any:
 
 
 def _point(name: str, n: int) -> Any:
+    """Return a number from 1 to 2."""
     import sympy
 
-    digest = hashlib.sha256(f"{n} {name.lower()}".encode()).digest()
-    return sympy.Float(1 + int.from_bytes(digest[:6], "big") / (1 << 48), DIGITS)
+    return sympy.Float(1 + int.from_bytes(_digest(name, n)[:6], "big") / (1 << 48), DIGITS)
 
 
-def _digits(expression: Any) -> str | None:
-    """Return real and imaginary part to 15 digits, or "p/q" where the value is that of a plain fraction."""
+def _far_point(name: str, n: int) -> Any:
+    """Return a number of either sign, large or small."""
+    digest = _digest(name, 0)
+    return _SPREAD[(n + digest[7]) % len(_SPREAD)] * _point(name, n)
+
+
+def _digest(name: str, n: int) -> bytes:
+    return hashlib.sha256(f"{n} {name.lower()}".encode()).digest()
+
+
+_SPREAD = (-60, -8, -2, -1, 2, 4, 10, 50)
+
+
+def _is_of_pieces(expression: Any) -> bool:
+    """Whether there is an absolute value or the like left, so that what holds from 1 to 2 need not hold elsewhere."""
+    if not any(node.func.__name__ in _PIECES or _is_root(node) for node in _nodes(expression)):
+        return False
+    return any(node.func.__name__ in _PIECES for node in _nodes(expression.doit()))
+
+
+_PIECES = frozenset("Abs floor ceiling Max Min sign Mod".split())
+
+
+def _digits(expression: Any, rounding: Fraction = Fraction(0)) -> str | None:
+    """Return real and imaginary part, or "p/q" where the value is that of a plain fraction; `None` for no number.
+
+    Args:
+        expression: Without variables.
+        rounding: What is less in size is 0.
+    """
     import sympy
 
-    value = expression.evalf(DIGITS)
+    value = expression.evalf(DIGITS, maxn=3 * DIGITS)
     if value in (sympy.oo, -sympy.oo):
         return str(value)
     if not value.is_number or value.has(sympy.nan, sympy.zoo):
         return None
-    real, imaginary = value.as_real_imag()
-    parts = [_one(part) for part in (real, imaginary)]
+    size = int(sympy.log(abs(value), 10).evalf(5)) if abs(value) > 10**KEPT else 0
+    if 0 < size < MOST_DIGITS:
+        value = expression.evalf(DIGITS + size, maxn=3 * (DIGITS + size))
+    parts = [_one(part, KEPT + size, rounding) for part in value.as_real_imag()]
     if None in parts:
         return None
     return str(parts[0]) if parts[1] == "0" else f"{parts[0]}+{parts[1]}i"
 
 
-def _one(part: Any) -> str | None:
+def _one(part: Any, kept: int, rounding: Fraction) -> str | None:
     if not (part.is_Float or part.is_Integer or part.is_Rational):
         return None
-    if abs(part) < 10 ** (KEPT - DIGITS):
+    if part.is_Float and (part._prec < _BITS_OF_NONE or abs(part) < rounding):
         return "0"
     if abs(part) < 10**KEPT:
         exact = Fraction(str(part))
         near = exact.limit_denominator(10**4)
         if abs(exact - near) < abs(exact) / 10 ** (DIGITS - 10):
             return str(near)
-    return f"{part:.{KEPT}e}" if part.is_Float else str(part)
+    return _abridged(part, kept) if part.is_Float else str(part)
+
+
+def _abridged(part: Any, kept: int) -> str:
+    """Return the first digits, and a digest of those that count, without the sign."""
+    digits = f"{abs(part):.{min(kept, MOST_DIGITS)}e}"
+    return f"{part:.{SHOWN}e}#{hashlib.sha256(digits.encode()).hexdigest()[:12]}"
+
+
+_BITS_OF_NONE = 10
+"""SymPy knows fewer than these of a number of which all digits cancelled."""
 
 
 def _form(number: Any, value: str) -> str:

@@ -84,7 +84,8 @@ SAME = [
     (r"4 \text{ R } 2", "4 remainder 2"),
     # units
     ("5 cm", "5"),
-    (r"15 \text{ cm}^2", "15 cm"),  # powers are not compared
+    (r"15 \text{ cm}^2", "15 square cm"),
+    (r"15 \text{ cm}^2", "15"),
     ("5 m/s", r"5 \frac{m}{s}"),
     (r"25^\circ\text{C}", "25"),
     ("US$5", "5.00"),
@@ -133,6 +134,7 @@ OTHER = [
     ("101_2", "101_3"),
     ("4 R 2", "4 R 3"),
     ("5 cm", "5 m"),
+    (r"15 \text{ cm}^2", "15 cm"),  # was the same: a length is no area
     (r"5 \text{ hours}", "5 minutes"),
     (r"\$7", "7 cents"),
     ("2 feet 3 inches", "2"),
@@ -149,7 +151,13 @@ ONE_WAY = [
     ("even", "even for every whole number"),
     ("(E)", "Plane (E)"),
 ]
-MORE_THAN_A_KEY = [("5 cm", "5 m"), (r"5 \text{ hours}", "5 minutes"), (r"\$7", "7 cents")]
+MORE_THAN_A_KEY = [
+    ("5 cm", "5 m"),
+    (r"15 \text{ cm}^2", "15 cm"),
+    ("15 square cm", "15 cm"),
+    (r"5 \text{ hours}", "5 minutes"),
+    (r"\$7", "7 cents"),
+]
 
 
 def mark(expected, output):
