@@ -5,15 +5,9 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from lbt_dspy.metrics.math import wording
 from lbt_dspy.metrics.math.dates import date_in
 from lbt_dspy.metrics.math.signs import spelled_out
-from lbt_dspy.metrics.math.wording import (
-    begins_with_cause,
-    reasoned_verdict,
-    with_changes,
-    without_cause,
-    without_reason,
-)
 from lbt_dspy.metrics.math.wrapping import unwrapped
 
 LONGEST_TEXT = 6_000
@@ -81,6 +75,7 @@ _LAYOUT = re.compile(r"\\(?:text|mbox|textbf|mathrm)\s*\{([^{}]*)\}|\\(?:quad|qq
 _TEXT = re.compile(r"\\(?:text|mbox|textbf|textrm|mathrm)\s*\{([^{}]*)\}")
 _LABELLED = re.compile(r"[A-Z][a-z]+ \d+")
 _DETERMINER = re.compile(r"(?:the|an?|his|her|their|our|its|my|your|if|for|in|when)\b", re.IGNORECASE)
+_CHOICE = re.compile(r"\b([a-zA-Z])\s*=\s*[^=.]{1,40}?,?\s(?:or|and)\s+\1\s*=[^=]*$")
 _MATH = re.compile(r"(?<!\\)\$((?:\\\$|[^$\n])+)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE = re.compile(r"[a-z]{2,} .*\b(?:is|are)\b|[a-z)\d]\.\s+[A-Z]")
 _WORDY = re.compile(
@@ -148,8 +143,11 @@ def _in_context(text: str, answer: str, before: re.Match[str] | None) -> str:
 
 def _boxed_together(text: str, boxes: list[re.Match[str]]) -> str:
     """Return what the last box holds, together with those that its sentence joins to it."""
-    joined = [boxes[-1]]
-    for before, after in reversed(list(pairwise(boxes[-TRIED:]))):
+    meant = [box for box in boxes[-TRIED:] if not wording.denies(text[: box.start()])]
+    if not meant:
+        return f"not {_boxed(text, boxes[-1])}"
+    joined = meant[-1:]
+    for before, after in reversed(list(pairwise(meant))):
         between = text[_end_of_box(text, before.end()) + 1 : after.start()]
         if not _JOINT.fullmatch(_LAYOUT.sub(r"\1", between)):
             break
@@ -158,7 +156,8 @@ def _boxed_together(text: str, boxes: list[re.Match[str]]) -> str:
     names = [_NAMED.search(text[max(0, box.start() - SHORT) : box.start()]) for box in joined]
     if len(answers) == len(names) > 1 and all(names):
         answers = [f"{name[1]} = {answer}" for name, answer in zip(names, answers, strict=True) if name]
-    return ", ".join(answers)
+    changed = wording.works_on(text[: joined[0].start()], text[_end_of_box(text, joined[-1].end()) + 1 :])
+    return ("something of " if changed else "") + ", ".join(answers)
 
 
 def _boxed(text: str, box: re.Match[str]) -> str:
@@ -179,7 +178,7 @@ def _inside(box: str) -> str:
     if _WORDY.match(box):
         return _worded(box)
     words = _TEXT.sub(r"\1", box)
-    head = without_reason(words)
+    head = wording.without_reason(words)
     return box if head == words or re.search(r"[\d\\=]", head) else head
 
 
@@ -203,7 +202,7 @@ def _statement(rest: str) -> str:
     if not _WORDY.match(first) and not first.endswith("?"):
         return first
     rephrases = first.endswith("?") or (len(first.split()) > 3 and not re.search(r"\d|\\", first))
-    if rephrases and len(rest) > len(first) + 1 and without_reason(first) == first:
+    if rephrases and len(rest) > len(first) + 1 and wording.without_reason(first) == first:
         return _concluded(rest[len(first) :].strip()) or first
     return _worded(first)
 
@@ -212,9 +211,9 @@ def _worded(statement: str) -> str:
     """Return the answer of a statement that begins with a word: a name, a verdict, a date, or the value it holds."""
     if _LABELLED.fullmatch(statement):
         return statement
-    head = without_reason(statement)
+    head = wording.without_reason(statement)
     named = head != statement and not re.search(r"[\d\\=]", head)
-    if named and (begins_with_cause(statement[len(head) :]) or not _DETERMINER.match(head)):
+    if named and (wording.begins_with_cause(statement[len(head) :]) or not _DETERMINER.match(head)):
         return head
     return of_sentence(statement)
 
@@ -249,22 +248,38 @@ def _concluded(text: str) -> str | None:
 
 def of_sentence(sentence: str) -> str:
     """Return the value that a sentence states: its last formula, or the number after its last "is" or "="."""
-    verdict = giving_up(sentence) or reasoned_verdict(sentence)
+    verdict = giving_up(sentence) or wording.reasoned_verdict(sentence)
     if verdict:
         return verdict
-    sentence = without_cause(sentence)
+    sentence = wording.without_cause(sentence)
     formulas = [m for m in _MATH.finditer(sentence) if _is_formula(m)]
+    choice = _CHOICE.search(sentence.replace("$", "")) if " or " in sentence or " and " in sentence else None
+    if choice:
+        return choice.group()
     statements = list(_STATES.finditer(sentence))
     if statements and (not formulas or statements[-1].end() >= formulas[-1].end()):
-        return with_changes(sentence, statements[-1].end(), len(sentence))
+        return wording.with_changes(sentence, statements[-1].end(), len(sentence))
     if formulas:
-        inside = str(next(filter(None, formulas[-1].groups())))
-        changed = with_changes(sentence, *formulas[-1].span())
-        return inside if changed == formulas[-1].group() else changed
+        return _of_formulas(sentence, formulas)
     numbers = list(_NUMBER.finditer(sentence))
     if not numbers:
         return sentence
-    return date_in(sentence, numbers[-1].start()) or with_changes(sentence, *numbers[-1].span())
+    return date_in(sentence, numbers[-1].start()) or wording.with_changes(sentence, *numbers[-1].span())
+
+
+def _of_formulas(sentence: str, formulas: list[re.Match[str]]) -> str:
+    """Return the last formula, with those that "and" or "or" joins to it, and with the words that change it."""
+    first = formulas[-1]
+    for before, after in reversed(list(pairwise(formulas))):
+        if after is not first or not re.fullmatch(
+            r"\s*(?:,|,?\s*\b(?:and|or)\b)\s*", sentence[before.end() : after.start()]
+        ):
+            break
+        first = before
+    changed = wording.with_changes(sentence, first.start(), formulas[-1].end())
+    if changed != sentence[first.start() : formulas[-1].end()]:
+        return changed
+    return ", ".join(str(next(filter(None, m.groups()))) for m in formulas[formulas.index(first) :])
 
 
 def _is_formula(match: re.Match[str]) -> bool:

@@ -9,10 +9,10 @@ _COMMAND = re.compile(r"\\[a-zA-Z]+|(?<![a-zA-Z])(?:sqrt|pi|sin|cos|tan|log|ln|e
 _WORD = re.compile(r"(?=[a-zA-Z]*[aeiouAEIOU])[a-zA-Z]{3,}")
 _CAPITAL = re.compile(r"(\\[A-Z][a-z]+)|\\[a-z]+|([A-Z])(?:_\{?(\w+)\}?)?")
 _SHORT_WORDS = frozenset(
-    "act ago an ant any art as at be bit bot box boy by cot cry do dry fly for fry go got he hi hit hop hot how if in is it"
-    " lot low me min my no nor not now of on or so to two up us we am pm bpm cc cl cm db dl dpi fps ft gb gt h hp hr hrs hz kb kg kgs kj kl"
-    " km kn kph kw lb lbs mb mg mi ml mm mol mph ms mw nm oz pg pp ppm psi pt qt rpm rps sec sq tb usd wpm yd"
-    " yds yr yrs".split()
+    "act ago an ant any art as at be bit bot box boy by cot cry do dry fly for fry go got he hi hit hop hot how if in"
+    " is it lot low me min my no nor not now of on or so to two up us we am pm bpm cc cl cm db dl dpi fps ft gb gt h hp"
+    " hr hrs hz kb kg kgs kj kl km kn kph kw lb lbs mb mg mi ml mm mol mph ms mw nm oz pg pp ppm psi pt qt rpm rps sec"
+    " sq tb usd wpm yd yds yr yrs".split()
 )
 _LONGEST_PRODUCT = 4
 

@@ -43,11 +43,17 @@ _START = re.compile(
     rf"\s+{_OPENS}[-+]?[\d(.\\]",
     re.IGNORECASE,
 )
+_DENIES = re.compile(rf"(?:{_DENIED}|\b(?:rather|other) than|\binstead of|\bexcept){_ARTICLES}{_OPENS}$", re.IGNORECASE)
+_WORKS_OUT = re.compile(
+    rf"(?:{_any('twice|thrice|half|double|triple|quadruple|root|(?:more|less|fewer|greater) than')}|{_PART})"
+    rf"{_ARTICLES}{_OPENS}$",
+    re.IGNORECASE,
+)
 _A_NUMBER = r"[-$\\({\s]*(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|half)\b)"
 _OR_SO = _any(
     "or (?:more|less|fewer|so|greater|higher|lower|thereabouts|above|below|over|under|older|longer)",
     "or (?:possibly|maybe|perhaps)",
-    "and (?:more|up|above|over|below)|at (?:the )?(?:very )?(?:least|most)|give or take|maybe|perhaps|possibly",
+    r"and (?:more|up|above|over|below)|at (?:the )?(?:very )?(?:least|most)(?! \d)|give or take|maybe|perhaps|possibly",
 )
 _AFTER = re.compile(
     rf"[\s$)}}\]*-]*(?:{_OR_SO}|"
@@ -62,6 +68,11 @@ _AFTER = re.compile(
     + rf"|\b(?:is|are|was|were|can|could|would){_NOT}"
     rf"|{_any('times|plus|minus|over|mod|modulo|through|x|less|take away|(?:less|more|fewer|greater) than')}{_A_NUMBER}"
     rf"|(?:%|\bper ?cent) of{_A_NUMBER})",
+    re.IGNORECASE,
+)
+_WORKED_ON = re.compile(
+    rf"[\s$)}}\]*]*(?:{_any('squared|cubed|factorial|(?:divided|multiplied) by|and a half|or (?:more|less|fewer)')}"
+    rf"|\b(?:times|plus|minus|over){_A_NUMBER})",
     re.IGNORECASE,
 )
 _LATER = re.compile(
@@ -127,6 +138,16 @@ def with_changes(text: str, start: int, end: int) -> str:
     before = _BEFORE.search(text, max(0, start - REACH), start)
     after = _AFTER.match(text, end)
     return text[before.start() if before else start : after.end() if after else end]
+
+
+def denies(before: str) -> bool:
+    """Whether words that end before an answer say that it is none: "not", "rather than"."""
+    return _DENIES.search(before[-REACH:]) is not None
+
+
+def works_on(before: str, after: str) -> bool:
+    """Whether words beside an answer that is marked as one make another number of it: "twice", "squared"."""
+    return _WORKS_OUT.search(before[-REACH:]) is not None or _WORKED_ON.match(after) is not None
 
 
 def is_changed(text: str) -> bool:
