@@ -1,5 +1,6 @@
 """Being told to stop is Ctrl-C, by whatever signal."""
 
+import contextlib
 import signal
 import threading
 
@@ -13,21 +14,26 @@ def told(number):
         signal.raise_signal(number)
 
 
+@contextlib.contextmanager
+def handled(number, how):
+    """Whatever it is for these tests themselves: under `nohup` SIGHUP is ignored."""
+    before = signal.signal(number, how)
+    try:
+        yield
+        assert signal.getsignal(number) is how
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_stop_is_an_interrupt_and_handlers_are_as_before(number):
-    before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt):
+    with handled(number, signal.SIG_DFL), pytest.raises(KeyboardInterrupt):
         told(number)
-    assert signal.getsignal(number) is before
 
 
 def test_what_is_ignored_stays_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with handled(signal.SIGHUP, signal.SIG_IGN):
         told(signal.SIGHUP)
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def test_in_another_thread_nothing_is_set():
