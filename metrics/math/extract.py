@@ -75,6 +75,8 @@ _LAYOUT = re.compile(r"\\(?:text|mbox|textbf|mathrm)\s*\{([^{}]*)\}|\\(?:quad|qq
 _TEXT = re.compile(r"\\(?:text|mbox|textbf|textrm|mathrm)\s*\{([^{}]*)\}")
 _LABELLED = re.compile(r"[A-Z][a-z]+ \d+")
 _DETERMINER = re.compile(r"(?:the|an?|his|her|their|our|its|my|your|if|for|in|when)\b", re.IGNORECASE)
+_AND = re.compile(r"\s*(?:,|,?\s*\b(?:and|or)\b)\s*")
+_EQUATION = re.compile(r"[$\\(\[\s]*(?![a-zA-Z]\s*=)[^=]+=")
 _CHOICE = re.compile(r"\b([a-zA-Z])\s*=\s*[^=.]{1,40}?,?\s(?:or|and)\s+\1\s*=[^=]*$")
 _MATH = re.compile(r"(?<!\\)\$((?:\\\$|[^$\n])+)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE = re.compile(r"[a-z]{2,} .*\b(?:is|are)\b|[a-z)\d]\.\s+[A-Z]")
@@ -271,9 +273,8 @@ def _of_formulas(sentence: str, formulas: list[re.Match[str]]) -> str:
     """Return the last formula, with those that "and" or "or" joins to it, and with the words that change it."""
     first = formulas[-1]
     for before, after in reversed(list(pairwise(formulas))):
-        if after is not first or not re.fullmatch(
-            r"\s*(?:,|,?\s*\b(?:and|or)\b)\s*", sentence[before.end() : after.start()]
-        ):
+        between = sentence[before.end() : after.start()]
+        if after is not first or not _AND.fullmatch(between) or _EQUATION.match(before.group()):
             break
         first = before
     changed = wording.with_changes(sentence, first.start(), formulas[-1].end())

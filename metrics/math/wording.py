@@ -25,7 +25,7 @@ _COMPARED = _any(
     r"(?:around|about|roughly|approximately|anywhere from|from) \S+ (?:to|through)",
 )
 _DENIED = (
-    rf"(?:{_any('not|never|without|cannot|(?:might|may|could|can) (?:not )?be')}|{_NOT})"
+    rf"(?:{_any('not|never|without|cannot|(?:might|may|could) (?:not )?be|can not')}|{_NOT})"
     r"(?: (?:be|equal(?: to)?|have|get))?"
 )
 _PART = (
@@ -43,7 +43,10 @@ _START = re.compile(
     rf"\s+{_OPENS}[-+]?[\d(.\\]",
     re.IGNORECASE,
 )
-_DENIES = re.compile(rf"(?:{_DENIED}|\b(?:rather|other) than|\binstead of|\bexcept){_ARTICLES}{_OPENS}$", re.IGNORECASE)
+_DENIES = re.compile(
+    rf"(?:(?:\b(?:not|never|cannot)|{_NOT})(?: be)?|\b(?:rather|other) than|\binstead of|\bexcept){_ARTICLES}{_OPENS}$",
+    re.IGNORECASE,
+)
 _WORKS_OUT = re.compile(
     rf"(?:{_any('twice|thrice|half|double|triple|quadruple|root|(?:more|less|fewer|greater) than')}|{_PART})"
     rf"{_ARTICLES}{_OPENS}$",
@@ -212,7 +215,8 @@ def _is_remark(opening: str, rest: str) -> bool:
     """Whether this is no further value, or name of one: "as required", "8 rows of 9" in brackets."""
     word = _FIRST_WORD.match(rest)
     counts = "(" in opening and re.match(r"\d+ [a-z]{3}", rest)
-    return not _NO_TAIL.match(rest) and bool(counts or (word and not is_product(word.group())))
+    named = word and not is_product(word.group()) and re.search("[a-zA-Z]{3}", rest)  # "in s" is cut
+    return not _NO_TAIL.match(rest) and bool(counts or named)
 
 
 def _names_another(remark: str) -> bool:

@@ -52,6 +52,9 @@ TABLE = [
     ("9", "So $x = 8$ and $x = 9$.", 0),
     ("9", "The solutions are $8$ and $9$.", 0),
     ("8, 9", "The solutions are $8$ and $9$.", 1),
+    ("24", "Then $p(0) = 0$ and $p(4) = 24$.", 1),
+    ("4", r"The length can be \boxed{4}.", 1),
+    ("4", r"The length cannot be \boxed{4}.", 0),
     # what wraps an answer: tokens, tags, JSON, thoughts, a farewell
     ("42", "The answer is 42<|eot_id|>", 1),
     ("42", "42<|endoftext|>", 1),
@@ -403,6 +406,7 @@ TABLE = [
     ("72", "The answer is 72 or 70, depending on x.", 0),
     ("72", "The answer is 72 in one case, 70 in the other.", 0),
     ("72", "The answer is 72, correct to the nearest unit.", 1),
+    (r"\sqrt{5}", "Solving for r, we get r = sqrt(5), in s", 0),  # cut
     # dates
     (r"\text{July 4, 2021}", r"\boxed{\text{4 July 2021}}", 1),
     ("July 4, 2021", r"\boxed{July 4, 2021}", 1),
