@@ -285,7 +285,9 @@ def test_the_budget_stops_a_run_and_resume_finishes_it(server, small_data, tmp_p
         assert stats(base_url)["requests"] == 500
         assert "zero" in out
         assert f"--resume {tmp_path / 'a'}" in out
-        assert err == "error: the budget of 500 calls is spent\n"
+        asked, error = err.splitlines()
+        assert asked.startswith(f"Asked: teacher hosted_vllm/m@{base_url} at {base_url}; student")
+        assert error == "error: the budget of 500 calls is spent"
         code, _, err = run("--resume", str(tmp_path / "a"), "--rounds", "3", capsys=capsys)
         assert (code, err.count("\n")) == (2, 1)
         assert "--rounds cannot be changed on --resume" in err
