@@ -22,6 +22,7 @@ from lbt_dspy.signatures import classification
 
 KEPT = Path(__file__).parent / "artefacts"
 RUNS = ["m1-classroom", "m1-server", "m2", "m3", "m3-beam"]
+LONG = ("m1-classroom", "m2", "m3-beam")
 pickled_here = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="whole programs are of one Python version")
 
 
@@ -47,8 +48,8 @@ def results(folder):
     return {name: value for name, value in found.items() if name not in ("seconds", "versions")}
 
 
-@pytest.mark.parametrize("client", ["lean", "litellm"])
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("client", ["lean", pytest.param("litellm", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in RUNS])
 def test_a_run_is_gone_on_with_for_free(name, client, kept):
     if client == "litellm" and name != "m1-server":
         pytest.skip("its models are in process")

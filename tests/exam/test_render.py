@@ -49,7 +49,7 @@ MATERIALS = st.lists(st.lists(DEMO, max_size=3), min_size=1, max_size=4)
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda a: type(a).__name__)
-@settings(max_examples=80)
+@settings(max_examples=25)
 @example(materials=[[dspy.Example(context=TAGGED, text="t", verdict="No")]], questions=[("c", "t")])
 @given(materials=MATERIALS, questions=st.lists(st.tuples(ODD, ODD), min_size=1, max_size=2))
 def test_any_demonstrations_are_asked_exactly_as_the_adapter_renders_them(adapter, materials, questions):

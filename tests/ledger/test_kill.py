@@ -25,12 +25,12 @@ from lbt_dspy.ledger.journal import Journal
 from lbt_dspy.ledger.ledger import Ledger
 from lbt_dspy.lms.roles import LMRoles
 
-SITTINGS = 2000
-KILLS = {"lean": 8, "litellm": 3}
+SITTINGS = 1200
+KILLS = {"lean": 4, "litellm": 2}
 """Each costs the start of a process."""
 WORKERS = 32
 LATENCY = 0.01
-LEFT = 200
+LEFT = 120
 """Replies that no kill comes after, so that the run has not ended when it is killed."""
 SECONDS_TO_KILL = 120
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -149,7 +149,7 @@ def moments(seed, kills, sittings):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("client", "questions", "sittings"),
-    [("lean", SITTINGS, 1), ("litellm", SITTINGS // 3, 1), ("lean", 667, 3), ("litellm", 222, 3)],
+    [("lean", SITTINGS, 1), ("litellm", SITTINGS // 3, 1), ("lean", 400, 3), ("litellm", 134, 3)],
 )
 def test_a_killed_run_asks_nothing_again_that_its_journal_holds(recording, tmp_path, client, questions, sittings):
     server, url = recording

@@ -47,6 +47,11 @@ def client(request):
     return request.param
 
 
+LITELLM_IS_SLOW = pytest.mark.parametrize(
+    "client", ["lean", pytest.param("litellm", marks=pytest.mark.slow)], indirect=True
+)
+
+
 @pytest.fixture
 def vllm(client):
     """Names the model of a server, asked through either client."""
@@ -67,6 +72,7 @@ FAULTS = [
 ]
 
 
+@LITELLM_IS_SLOW
 @pytest.mark.parametrize(("fault", "share"), FAULTS, ids=[f for f, _ in FAULTS])
 def test_a_failed_call_is_not_measured_and_every_attempt_is_counted(fault, share, server, program, vllm):
     with server(fault, "0.6") as base_url:
@@ -85,7 +91,7 @@ def test_a_failed_call_is_not_measured_and_every_attempt_is_counted(fault, share
 def test_retries_measure_nearly_everything(server, program, vllm):
     options = "--rate-limit 0.08 --server-error 0.08 --disconnect 0.07 --malformed 0.07".split()
     with server(*options) as base_url:
-        report = examine(program, vllm(base_url), Ledger(workers=16, retries=12), count=150)
+        report = examine(program, vllm(base_url), Ledger(workers=16, retries=12), count=60)
         assert report.coverage == 1.0
 
 
@@ -132,6 +138,7 @@ def test_an_absent_server_stops_the_run(program, client):
         )
 
 
+@LITELLM_IS_SLOW
 @pytest.mark.parametrize("workers", [1, 64])
 def test_the_call_limit_is_never_exceeded(workers, server, program, vllm):
     with server("--rate-limit", "0.2", "--server-error", "0.1") as base_url:

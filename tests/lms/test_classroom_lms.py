@@ -121,7 +121,7 @@ def test_a_retrained_model_has_another_identity(folder, tmp_path):
 
 @pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"temperature": 0.7}, {"top_k": 5}], ids=str)
 def test_a_request_has_one_answer_alone_and_in_a_batch(settings, engine):
-    asked = requests(200, **settings)
+    asked = requests(80, **settings)
     together = list(engine.answer_many(asked))
     assert together == [engine.answer(one) for one in asked]
     assert list(engine.answer_many(asked[::-1])) == together[::-1]

@@ -48,7 +48,8 @@ def answers(folder, row):
     return [line["answer"] for line in lines if line["row"] == row]
 
 
-@pytest.mark.parametrize("client", ["lean", pytest.param("litellm", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("client", ["lean", "litellm"])
 def test_teaching_beats_voting_and_lossless_exams_give_the_same_answers_with_fewer_calls(
     client, school, server, capsys
 ):

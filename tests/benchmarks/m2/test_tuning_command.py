@@ -65,7 +65,7 @@ def test_a_dry_run_counts_calls_and_needs_no_training(tmp_path, capsys):
         return
     assert main([*SMALL, "--seeds", "0", "--dry-run"]) == 0
     out = capsys.readouterr().out
-    teacher, students = 90 * 12 + 90 * 4, 90 * 12 * 3
+    teacher, students = 60 * 12 + 60 * 4, 60 * 12 * 3
     assert f"{teacher:,}" in out
     assert f"{students:,}" in out
 

@@ -18,7 +18,7 @@ def small_race(monkeypatch):
     monkeypatch.setattr(race_runs.Stable, "calls", CALLS)
 
 
-LONG = ("bootstrap-rs", "mipro")
+LONG = set(race_runs.METHODS) - {"lbt-utility"}
 
 
 @pytest.mark.parametrize(

@@ -91,15 +91,15 @@ def test_lossless_is_the_full_exam(case, in_flight):
     assert agrees(case, in_flight)
 
 
-def test_lossless_is_the_full_exam_on_1000_random_tables():
+def test_lossless_is_the_full_exam_on_300_random_tables():
     rng = random.Random(0)
-    assert all(agrees(random_case(rng), rng.choice([1, 2, 3, 8, 64, 256])) for _ in range(1000))
+    assert all(agrees(random_case(rng), rng.choice([1, 2, 3, 8, 64, 256])) for _ in range(300))
 
 
 @pytest.mark.slow
-def test_lossless_is_the_full_exam_on_10000_random_tables():
+def test_lossless_is_the_full_exam_on_4000_random_tables():
     rng = random.Random(1)
-    assert all(agrees(random_case(rng), rng.randint(1, 256)) for _ in range(10_000))
+    assert all(agrees(random_case(rng), rng.randint(1, 256)) for _ in range(4_000))
 
 
 @settings(max_examples=150)

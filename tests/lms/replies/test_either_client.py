@@ -18,7 +18,7 @@ pytestmark = [
 ]
 CLIENTS = ["lean", "litellm"]
 PROVIDERS = ["hosted_vllm", "openai"]
-GENERATED = int(os.environ.get("LBT_REPLY_BODIES", "200"))
+GENERATED = int(os.environ.get("LBT_REPLY_BODIES", "50"))
 """Bodies that are made up; `LBT_REPLY_BODIES=10000` for a night."""
 PRICES = "{input_cost_per_token: 0.001, output_cost_per_token: 0.002}"
 

@@ -176,38 +176,49 @@ def test_limits_are_checked(name):
 
 
 REFUSES = """
+import json, os, sys
 from functools import partial
 from lbt_dspy.metrics import run_program
 from lbt_dspy.metrics.sandbox import strongest
 from lbt_dspy.errors import UserError
-grade = partial(run_program, '', ['pass'])
-for refused in (strongest, grade, partial(grade, isolation='bubblewrap')):
-    try: refused()
-    except UserError as error:
-        assert 'install bubblewrap' in str(error) and WHY in str(error) and error.exit_code == 2, error
-    else: raise AssertionError
-assert strongest(allow_weak=True) == 'weak'
-assert run_program('', ['pass'], isolation='weak').isolation.startswith('weak')
+
+def check(why):
+    grade = partial(run_program, '', ['pass'])
+    for refused in (strongest, grade, partial(grade, isolation='bubblewrap')):
+        try: refused()
+        except UserError as error:
+            assert 'install bubblewrap' in str(error) and why in str(error) and error.exit_code == 2, error
+        else: raise AssertionError
+    assert strongest(allow_weak=True) == 'weak'
+    assert run_program('', ['pass'], isolation='weak').isolation.startswith('weak')
+
+for folder, why in json.loads(sys.argv[1]):
+    if not os.fork():  # each finds out for itself which sandboxes there are
+        os.environ['PATH'] = folder
+        check(why)
+        sys.exit()
+    _, status = os.wait()
+    assert status == 0, why
 """
+BROKEN = {
+    None: "there is no bwrap on the PATH",
+    "echo 'bwrap: no permission for a new namespace' >&2; exit 1": "no permission for a new namespace",
+    "exit 0": "it ended at once",
+}
 
 
-@pytest.mark.parametrize(
-    ("bwrap", "why"),
-    [
-        (None, "there is no bwrap on the PATH"),
-        ("echo 'bwrap: no permission for a new namespace' >&2; exit 1", "no permission for a new namespace"),
-        ("exit 0", "it ended at once"),
-    ],
-)
-def test_where_bubblewrap_does_not_work_the_weak_one_must_be_asked_for(tmp_path, bwrap, why):
+def test_where_bubblewrap_does_not_work_the_weak_one_must_be_asked_for(tmp_path):
     if not_weak := why_not("weak"):
         pytest.skip(not_weak)
-    if bwrap is not None:
-        (tmp_path / "bwrap").write_text(f"#!/bin/sh\n{bwrap}\n")
-        (tmp_path / "bwrap").chmod(0o755)
-    code = f"WHY = {why!r}\n{REFUSES}"
-    environment = {**os.environ, "PATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    cases = []
+    for number, (bwrap, why) in enumerate(BROKEN.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if bwrap is not None:
+            (folder / "bwrap").write_text(f"#!/bin/sh\n{bwrap}\n")
+            (folder / "bwrap").chmod(0o755)
+        cases.append((str(folder), why))
+    done = subprocess.run([sys.executable, "-c", REFUSES, json.dumps(cases)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

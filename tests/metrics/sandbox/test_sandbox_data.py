@@ -14,8 +14,8 @@ from lbt_dspy.metrics.sandbox import Limits, run_program
 SLOW_IN_PLAIN_PYTHON = {33, 59, 64, 80, 81, 82, 83}
 """LeetCode references that do not pass in plain Python within 20 s and 2 GiB."""
 
-STEPS = {"bubblewrap": 1, "weak": 3}
-"""The weak isolation differs in what it keeps apart, not in how it grades: every third will do."""
+STEPS = {"bubblewrap": 2, "weak": 6}
+"""One of so many is graded; the weak isolation differs in what it keeps apart, not in how it grades."""
 
 
 def rows(path):
@@ -73,10 +73,10 @@ def fails_in_plain_python(program, test):
 @pytest.mark.slow
 def test_no_mutant_passes_that_fails_in_plain_python(data_dir, isolation):
     made = [(kind, m, test) for program, test, name in humaneval(data_dir) for kind, m in mutants(program, name)]
+    made = made[:: STEPS[isolation]]
     failing = all_at_once(lambda item: fails_in_plain_python(*item[1:]), made)
     wrong = [item for item, fails in zip(made, failing, strict=True) if fails]
-    assert len(wrong) >= 500
-    wrong = wrong[:: STEPS[isolation]]
+    assert len(wrong) >= 500 // STEPS[isolation]
     assert {kind for kind, _, _ in wrong} == set(KINDS)
     grade = partial(run_program, limits=Limits(wall_seconds=3), isolation=isolation)
     verdicts = all_at_once(lambda item: grade(item[1], [item[2]]), wrong)

@@ -92,7 +92,7 @@ def paired(lessons, options):
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(lessons=problems(), options=OPTIONS)
 def test_every_pair_is_one_that_may_be(lessons, options):
     share, gap = options["weight"], options["gap"]
@@ -108,7 +108,7 @@ def test_every_pair_is_one_that_may_be(lessons, options):
         assert len(set(chosen)) == len(chosen)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(lessons=problems(), options=OPTIONS)
 def test_there_are_as_many_pairs_as_may_be(lessons, options):
     pairs = by_problem(paired(lessons, options))
@@ -117,7 +117,7 @@ def test_there_are_as_many_pairs_as_may_be(lessons, options):
         assert len(pairs.get(problem, [])) == min(len(possible), options["per_problem"])
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(lessons=problems(), options=OPTIONS)
 def test_rejections_are_even(lessons, options):
     """No lesson is in more pairs by two than another that could have been in one of these in its place."""
@@ -128,7 +128,7 @@ def test_rejections_are_even(lessons, options):
             assert all(times[pair.rejected.text] <= times[other] + 1 for other in possible[pair.chosen.text])
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(scores=st.lists(st.sampled_from(SHARES), min_size=2, max_size=6), options=OPTIONS)
 def test_no_other_rejections_of_the_same_chosen_are_more_even(scores, options):
     """By trying all of them: the largest number of pairs of one lesson, then the next, ... could not be smaller."""

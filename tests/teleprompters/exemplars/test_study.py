@@ -20,7 +20,7 @@ from lbt_dspy.metrics import BinaryF1
 from lbt_dspy.teleprompters.exemplars.searches import tpe
 from lbt_dspy.teleprompters.exemplars.searches.study import SharedStudy, check_storage, open_storage
 
-TRIALS = 36
+TRIALS = 24
 WORK = """
 import sys
 from lbt_dspy import LbTExemplars
@@ -62,7 +62,7 @@ def wait_for(condition, seconds=90):
 def killed_resumed_and_shared(storage):
     """Kill one process in the middle; two others then finish the trials between them."""
     first = start(storage)
-    wait_for(lambda: 10 <= states(storage)["COMPLETE"] + states(storage)["PRUNED"])
+    wait_for(lambda: 6 <= states(storage)["COMPLETE"] + states(storage)["PRUNED"])
     os.kill(first.pid, signal.SIGKILL)
     first.communicate(timeout=30)
     before = states(storage)

@@ -62,7 +62,7 @@ def marks_of_full_exams(fails):
 
 @pytest.mark.parametrize("schedule", ["full", "lossless"])
 @pytest.mark.parametrize("rule", ["sum", "max", "avg", "maj"])
-@pytest.mark.parametrize("fails", [0.0, 0.4])
+@pytest.mark.parametrize("fails", [pytest.param(0.0, marks=pytest.mark.slow), 0.4])
 def test_the_choice_is_what_selection_says_on_the_marks(schedule, rule, fails):
     options = {"exam_students": two_students(fails), "schedule": schedule, "selection": rule}
     chosen = rerank(**options, ledger=Ledger(retries=0)).compile(program())

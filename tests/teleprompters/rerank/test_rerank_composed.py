@@ -46,7 +46,7 @@ def gepa(lm):
     return optimizer.compile(Desk(), trainset=NOTES[:4], valset=NOTES[4:])
 
 
-@pytest.mark.parametrize("optimize", [mipro, gepa])
+@pytest.mark.parametrize("optimize", [pytest.param(mipro, marks=pytest.mark.slow), gepa])
 def test_compiled_saved_and_loaded_in_a_fresh_process(optimize, lm, tmp_path):
     compiled = optimize(lm)
     assert {name for name, _ in compiled.named_predictors()} == {"read", "solve.program.predict"}
