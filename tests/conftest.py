@@ -32,6 +32,11 @@ PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
 """How many of these tests run at once, and share the folder of temporary files."""
 
 
+def slow(*values):
+    """Parameters of a test that are tried with the slow ones."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 @functools.cache
 def why_not(isolation):
     """Why that sandbox does not work here."""

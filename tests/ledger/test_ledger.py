@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import dspy
 import pytest
-from conftest import stats
+from conftest import slow, stats
 from dspy import lm15
 
 from lbt_dspy import (
@@ -42,14 +42,9 @@ def problems(count, start=0):
     ]
 
 
-@pytest.fixture(params=["lean", "litellm"])
+@pytest.fixture(params=["lean", *slow("litellm")])
 def client(request):
     return request.param
-
-
-LITELLM_IS_SLOW = pytest.mark.parametrize(
-    "client", ["lean", pytest.param("litellm", marks=pytest.mark.slow)], indirect=True
-)
 
 
 @pytest.fixture
@@ -72,7 +67,6 @@ FAULTS = [
 ]
 
 
-@LITELLM_IS_SLOW
 @pytest.mark.parametrize(("fault", "share"), FAULTS, ids=[f for f, _ in FAULTS])
 def test_a_failed_call_is_not_measured_and_every_attempt_is_counted(fault, share, server, program, vllm):
     with server(fault, "0.6") as base_url:
@@ -138,7 +132,6 @@ def test_an_absent_server_stops_the_run(program, client):
         )
 
 
-@LITELLM_IS_SLOW
 @pytest.mark.parametrize("workers", [1, 64])
 def test_the_call_limit_is_never_exceeded(workers, server, program, vllm):
     with server("--rate-limit", "0.2", "--server-error", "0.1") as base_url:

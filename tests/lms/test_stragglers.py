@@ -5,7 +5,7 @@ import threading
 
 import dspy
 import pytest
-from conftest import stats
+from conftest import slow, stats
 from recording_server import YES, completion, recording, refusal
 
 from lbt_dspy import Budget, ExactMatch, Exam, Examiner, ExamProblem, Journal, Ledger, LMRoles
@@ -61,7 +61,7 @@ def test_deployments_that_are_alike_share_the_load(program, tmp_path):
         assert min(len(first.raw), len(second.raw)) >= 20
 
 
-@pytest.mark.parametrize("client", ["lean", "litellm"])
+@pytest.mark.parametrize("client", ["lean", *slow("litellm")])
 def test_a_hang_delays_neither_the_others_nor_the_end_beyond_its_timeout(client, program, tmp_path):
     """All others are answered while one hangs; only its timeout ends it, and it is asked once more."""
     others = threading.Event()
@@ -196,7 +196,7 @@ def test_a_run_that_is_given_up_ends_though_a_server_hangs(program, tmp_path):
     assert journal.calls() == {}
 
 
-@pytest.mark.parametrize("client", ["lean", "litellm"])
+@pytest.mark.parametrize("client", ["lean", *slow("litellm")])
 @pytest.mark.parametrize("status", [401, 404, 500])
 def test_what_a_dead_deployment_refuses_another_one_is_asked_and_the_dead_one_rests(client, status, program, tmp_path):
     """Also one whose key is wrong, or that does not know the model: a refusal by one is none by all."""

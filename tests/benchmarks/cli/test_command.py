@@ -12,7 +12,7 @@ from pathlib import Path
 import dspy
 import pytest
 from command_line import ROW_NAMES, run, without_times
-from conftest import ROOT, stats
+from conftest import ROOT, slow, stats
 
 from lbt_dspy import LbTExemplars, UserError, classification
 from lbt_dspy.benchmarks.cli.parser import parser
@@ -94,7 +94,7 @@ def test_a_run_writes_its_folder_and_prints_its_table(tmp_path, small_data, caps
     assert [len(s["rounds"]) for s in searches] == [2] * 6
 
 
-@pytest.mark.parametrize("workers", ["1", "8"])
+@pytest.mark.parametrize("workers", ["8", *slow("1")])
 def test_two_runs_are_identical_whatever_the_workers(workers, tmp_path, small_data, capsys):
     for name, count in (("a", workers), ("b", "3")):
         words = ["--task", "fallacy", "--data", small_data, *SMALL, "--out", str(tmp_path / name), "--workers", count]
@@ -163,6 +163,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, says, tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())  # nothing was written, so no run was begun
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "search",
     ["beam --evaluator halving --reflection-mix 2 --typed-feedback", "utility --evaluations 600 --scoring likelihood",

@@ -130,6 +130,7 @@ def test_a_dry_run_asks_nothing_and_is_never_exceeded(small, tmp_path, capsys, m
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_two_students_sit_twice_as_many_exams(small, tmp_path):
     names = "embedded/classroom-student-a,embedded/classroom-student-b"
     results = run(tmp_path / "run", "--students", names, "--limit", "2")

@@ -18,12 +18,8 @@ def small_race(monkeypatch):
     monkeypatch.setattr(race_runs.Stable, "calls", CALLS)
 
 
-LONG = set(race_runs.METHODS) - {"lbt-utility"}
-
-
-@pytest.mark.parametrize(
-    "method", [pytest.param(m, marks=pytest.mark.slow) if m in LONG else m for m in race_runs.METHODS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("method", race_runs.METHODS)
 def test_every_method_stays_within_its_calls(method, small_race):
     data = loaded("shipped", None)
     runs = run_method("shipped", None, method, 0)

@@ -7,7 +7,7 @@ import random
 import dspy
 import optuna
 import pytest
-from conftest import stats
+from conftest import slow, stats
 
 from lbt_dspy import UserError
 from lbt_dspy.benchmarks.studies.race import rivals
@@ -73,7 +73,7 @@ def test_few_shot_makes_no_call(race):
     assert (only.calls, only.score, len(only.program.demos)) == (0, None, 4)
 
 
-@pytest.mark.parametrize("name", ["few-shot", *SEARCHES])
+@pytest.mark.parametrize("name", ["few-shot", *slow(*SEARCHES)])
 def test_the_given_program_and_its_lm_are_untouched(name, race, program):
     program.lm = embedded_lm("embedded/words")
     before, lm = program.dump_state(), program.lm

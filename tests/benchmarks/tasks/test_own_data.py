@@ -180,6 +180,7 @@ PROGRAM_CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spec", "predictor"), PROGRAM_CASES)
 def test_a_program_of_ones_own_learns_one_predictor(spec, predictor, folder, capsys):
     words = [*OWN, *SMALL, "--program", spec, *(("--predictor", predictor) if predictor else ())]

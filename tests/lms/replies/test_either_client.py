@@ -5,7 +5,7 @@ import os
 
 import dspy
 import pytest
-from conftest import stats
+from conftest import slow, stats
 from hypothesis import given, settings
 from recording_server import YES, completion, recording
 from reply_bodies import NO, bodies, body, outcome, sent
@@ -155,10 +155,11 @@ def test_both_clients_make_the_same_of_any_body(both, reply):
     recorder.raw.clear()
 
 
-OPTIONS = ["--rate-limit", "--server-error", "--disconnect", "--malformed", "--empty", "--truncated"]
+OPTIONS = ["--rate-limit", "--malformed"]
+OTHERS = ["--server-error", "--disconnect", "--empty", "--truncated", "--auth-key", "--fail-first"]
 
 
-@pytest.mark.parametrize("option", [*OPTIONS, "--auth-key", "--fail-first"])
+@pytest.mark.parametrize("option", [*OPTIONS, *slow(*OTHERS)])
 def test_the_same_marks_under_each_fault_of_the_server(option, server, program):
     seen = []
     for client in CLIENTS:

@@ -137,6 +137,7 @@ def test_no_pairs_is_an_error_that_keeps_lessons_and_journal(program, tmp_path):
     assert sum(journal.calls().values()) > 0
 
 
+@pytest.mark.slow
 def test_the_budget_stops_it_and_the_next_time_goes_on(program, tmp_path):
     few = TAUGHT.teaching_examples[:15]
     with pytest.raises(BudgetSpentError):

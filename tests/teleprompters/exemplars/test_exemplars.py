@@ -7,7 +7,7 @@ from collections import Counter
 
 import dspy
 import pytest
-from conftest import stats
+from conftest import slow, stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +52,7 @@ def demos(program):
     return [(e.text, e.label) for e in program.demos]
 
 
-@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("search", ["utility", *slow("beam", "tpe")])
 def test_same_seed_same_program_and_the_given_one_is_untouched(search, data, teacher_program):
     before = teacher_program.dump_state()
     first = optimizer(seed=3, search=search).compile(teacher_program, trainset=data.train)

@@ -149,6 +149,7 @@ def test_a_study_that_one_process_has_for_itself_repeats(tmp_path):
     assert trials("a.log") == trials("b.log")
 
 
+@pytest.mark.slow
 def test_a_study_in_a_file_is_not_run_twice(tmp_path):
     data = load_data("fallacy", None, ())
     program = data.task.program()

@@ -5,6 +5,7 @@ import re
 
 import dspy
 import pytest
+from conftest import slow
 
 from lbt_dspy import LbTExemplars, Ledger, classification
 from lbt_dspy.lms.embedded import embedded_lm
@@ -84,7 +85,7 @@ def test_round_0_is_written_from_the_question_alone(search, author, examples):
     assert author.lm.engine.asked.count("written_exemplars") == 1
 
 
-@pytest.mark.parametrize("search", ["utility", "beam", "tpe"])
+@pytest.mark.parametrize("search", ["utility", *slow("beam", "tpe")])
 def test_a_search_goes_on_from_what_was_written(search, author, examples):
     found = optimizer(search=search, init="generate", rounds=2, evaluations=2000).optimize(author, trainset=examples)
     assert found.rounds[0].beam[0].exemplar_set.origin.startswith("generated")

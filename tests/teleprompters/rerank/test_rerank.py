@@ -6,6 +6,7 @@ import json
 
 import dspy
 import pytest
+from conftest import slow
 from school import ASK, EXAM, QUESTIONS, asked, expected_choice, program, rerank, student, teacher
 
 from lbt_dspy import (
@@ -60,9 +61,9 @@ def marks_of_full_exams(fails):
     return found
 
 
-@pytest.mark.parametrize("schedule", ["full", "lossless"])
+@pytest.mark.parametrize("schedule", ["lossless", *slow("full")])
 @pytest.mark.parametrize("rule", ["sum", "max", "avg", "maj"])
-@pytest.mark.parametrize("fails", [pytest.param(0.0, marks=pytest.mark.slow), 0.4])
+@pytest.mark.parametrize("fails", [0.4, *slow(0.0)])
 def test_the_choice_is_what_selection_says_on_the_marks(schedule, rule, fails):
     options = {"exam_students": two_students(fails), "schedule": schedule, "selection": rule}
     chosen = rerank(**options, ledger=Ledger(retries=0)).compile(program())
@@ -167,7 +168,7 @@ def test_each_lesson_has_a_seed_and_the_temperature_that_was_asked_for():
     assert len({c.seed for c in lm.engine.configs}) == len(asked(lm)) == 12
 
 
-@pytest.mark.parametrize("workers", [1, 16])
+@pytest.mark.parametrize("workers", [16, *slow(1)])
 def test_same_seed_same_result_whatever_the_workers_and_nothing_is_kept(workers):
     optimizer = rerank(ledger=Ledger(workers=workers), seed=0)
     given = program()
