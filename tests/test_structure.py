@@ -1,6 +1,7 @@
 """The floor plan: which folder may import which, no circles, small rooms, and imports inside functions by name only."""
 
 import ast
+import functools
 import importlib.machinery
 import sys
 from pathlib import Path
@@ -59,10 +60,10 @@ def statements(tree):
     return walk(tree, False)
 
 
-ARROWS = {
-    name: {target for node, _ in statements(tree_of(path)) for target in imported(node)} - {name}
-    for name, path in FILES.items()
-}
+@functools.cache
+def arrows_of(name):
+    """The modules of ours that a module imports."""
+    return {target for node, _ in statements(tree_of(FILES[name])) for target in imported(node)} - {name}
 
 
 def top_of(name):
@@ -83,7 +84,7 @@ def step_of(name):
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_arrows_point_down(name):
-    targets = ARROWS[name]
+    targets = arrows_of(name)
     assert {top_of(target) for target in targets} <= MAY_IMPORT[top_of(name)]
     if name in FACES:
         return
@@ -107,7 +108,7 @@ def test_there_is_no_circle():
         if name in seen:
             return
         path.append(name)
-        for target in sorted(ARROWS[name]):
+        for target in sorted(arrows_of(name)):
             visit(target)
         path.pop()
         seen.add(name)

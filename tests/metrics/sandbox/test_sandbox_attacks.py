@@ -209,8 +209,9 @@ NO_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("source", NO_ANSWERS.values(), ids=NO_ANSWERS)
-def test_no_source_harms_who_reads_it(held, host, source):
+@pytest.mark.parametrize("name", names(NO_ANSWERS))
+def test_no_source_harms_who_reads_it(held, host, name):
+    source = NO_ANSWERS[name]
     for run, case in ((run_script, ("2", "4")), (run_program, "assert f(2) == 4")):
         verdict, took, suspects = graded(run, source, [case], isolation=held)
         assert (verdict.measured, verdict.passed) == (True, False), verdict
