@@ -120,8 +120,8 @@ def pytest_xdist_auto_num_workers():
 
 
 LONGEST = (
-    "test_classroom_command.py::test_teaching_beats", "test_exam_size.py::test_the_papers", "test_kill.py",
-    "test_command.py::test_a_run_that_is_killed", "test_schedule.py::test_lossless_is_the_full_exam_on_4000",
+    "test_classroom_command.py::test_teaching_beats", "test_exam_size.py::test_a_third", "test_kill.py",
+    "test_command.py::test_a_run_that_is_killed", "test_schedule.py::test_lossless_is_the_full_exam_on_2000",
     "test_study.py", "test_under_faults.py::test_thousands", "test_sandbox_data.py", "test_code_task.py::test_every",
 )  # fmt: skip
 

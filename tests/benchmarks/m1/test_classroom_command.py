@@ -78,6 +78,7 @@ def test_lossless_is_full_on_every_problem_and_replays_pay_nothing(small):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("small classroom")
 def test_a_schedule_by_itself_answers_and_pays_as_its_replay_said(small, tmp_path):
     folder, results = small
     replay = next(e for e in results["schedules"] if (e["name"], e["schedule"]) == ("sum", "lossless"))
@@ -89,6 +90,7 @@ def test_a_schedule_by_itself_answers_and_pays_as_its_replay_said(small, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("small classroom")
 def test_marks_are_compared_at_about_equal_calls(small, tmp_path):
     _, results = small
     marks = {(entry["name"], entry["mark"]): entry for entry in results["marks"]}
@@ -105,12 +107,14 @@ def test_marks_are_compared_at_about_equal_calls(small, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("small classroom")
 def test_workers_decide_nothing(small, tmp_path):
     _, results = small
     assert comparable(run(tmp_path / "run", "--workers", "1")) == comparable(results)
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("small classroom")
 def test_the_budget_stops_a_run_and_resume_pays_the_rest_alone(small, tmp_path, capsys):
     _, results = small
     folder = tmp_path / "run"
@@ -131,6 +135,7 @@ def test_a_dry_run_asks_nothing_and_is_never_exceeded(small, tmp_path, capsys, m
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("small classroom")
 def test_two_students_sit_twice_as_many_exams(small, tmp_path):
     names = "embedded/classroom-student-a,embedded/classroom-student-b"
     results = run(tmp_path / "run", "--students", names, "--limit", "2")

@@ -58,7 +58,7 @@ def test_each_sitting_ends_and_each_request_is_counted_once(client):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("client", "sittings"), [("lean", 4_000), ("litellm", 250)])
+@pytest.mark.parametrize(("client", "sittings"), [("lean", 2_000), ("litellm", 250)])
 def test_thousands_of_sittings_under_faults(client, sittings):
     row = checked(client, sittings=sittings, concurrency=64, timeout=TIMEOUT)
     assert all(row["faults"].values())
@@ -118,7 +118,7 @@ def test_the_script_writes_json_and_markdown(tmp_path):
         "--timeout",
         "0.5",
         "--seeds",
-        "3,4",
+        "3",
         "--concurrency",
         "8,16",
         "--latency",
@@ -130,6 +130,6 @@ def test_the_script_writes_json_and_markdown(tmp_path):
     assert done.returncode == 0, done.stderr
     results = json.loads(file.read_text())
     assert {"command", "date", "versions", "cores", "client", "timeout", "faults"} < set(results)
-    assert [(r["seed"], r["concurrency"]) for r in results["rows"]] == [(3, 8), (3, 16), (4, 8), (4, 16)]
+    assert [(r["seed"], r["concurrency"]) for r in results["rows"]] == [(3, 8), (3, 16)]
     assert all(r["ratio"] == r["seconds"] / r["seconds_without_faults"] for r in results["rows"])
     assert file.with_suffix(".md").read_text() == under_faults.report(results)

@@ -97,9 +97,9 @@ def test_lossless_is_the_full_exam_on_300_random_tables():
 
 
 @pytest.mark.slow
-def test_lossless_is_the_full_exam_on_4000_random_tables():
+def test_lossless_is_the_full_exam_on_2000_random_tables():
     rng = random.Random(1)
-    assert all(agrees(random_case(rng), rng.randint(1, 256)) for _ in range(4_000))
+    assert all(agrees(random_case(rng), rng.randint(1, 256)) for _ in range(2_000))
 
 
 @settings(max_examples=150)

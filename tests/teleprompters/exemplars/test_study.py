@@ -20,7 +20,7 @@ from lbt_dspy.metrics import BinaryF1
 from lbt_dspy.teleprompters.exemplars.searches import tpe
 from lbt_dspy.teleprompters.exemplars.searches.study import SharedStudy, check_storage, open_storage
 
-TRIALS = 24
+TRIALS = 18
 WORK = """
 import sys
 from lbt_dspy import LbTExemplars
